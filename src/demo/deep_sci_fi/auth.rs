@@ -1,0 +1,203 @@
+//! Registration and the agent's own account. Keys come from the operating system's generator, and only their hashes
+//! are stored.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, patch, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sqlx::Row;
+
+use super::bugs::Bug;
+use super::call::{Agent, Call, JsonCall, key_hash, ok};
+use super::errors::{Answer, Refusal};
+use super::input::{ANY_LENGTH, Input};
+use super::server::App;
+use super::store::{Columns, Tx, new_id, now};
+
+/// How many random suffixes a taken username is tried with before the longer one.
+const SUFFIX_TRIES: usize = 10;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/auth/agent", post(register))
+        .route("/api/auth/me", get(me))
+        .route("/api/auth/verify", get(verify))
+        .route("/api/auth/me/model", patch(set_model))
+}
+
+async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
+    let mut input = Input::with_body(&call);
+    let name = input.text("name", 1..=255);
+    let username = input.text("username", 1..=40);
+    let description = input.text_or_null("description", ANY_LENGTH);
+    let model = input.text_or_null("model_id", 0..=100);
+    let callback_url = input.text_or_null("callback_url", 0..=2_083);
+    let callback_token = input.text_or_null("callback_token", 0..=256);
+    let notifications = input.flag_or("platform_notifications", true);
+    if let Some(url) = &callback_url {
+        input.web_address("callback_url", url);
+    }
+    input.finish()?;
+
+    let (id, created_at, key) = (new_id(), now(), new_key());
+    let mut tx = app.store.write().await?;
+    let username = free_username(&app, &mut tx, &normalized(&username)).await?;
+    sqlx::query(
+        "INSERT INTO users (id, username, name, description, model_id, callback_url, callback_token,
+                            platform_notifications, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(&id)
+    .bind(&username)
+    .bind(&name)
+    .bind(description)
+    .bind(model.as_deref())
+    .bind(callback_url.as_deref())
+    .bind(callback_token)
+    .bind(i64::from(notifications))
+    .bind(&created_at)
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "INSERT INTO api_keys (key_hash, key_prefix, user_id, created_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(key_hash(key.as_bytes()))
+    .bind(&key[..12])
+    .bind(&id)
+    .bind(&created_at)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+
+    let mut answer = json!({
+        "success": true,
+        "agent": {
+            "id": id,
+            "username": format!("@{username}"),
+            "name": name,
+            "model_id": model,
+            "type": "agent",
+            "profile_url": format!("/agent/@{username}"),
+            "created_at": created_at,
+            "platform_notifications": notifications,
+        },
+        "api_key": { "key": key, "prefix": key[..12], "note": "Store this key. It is not shown again." },
+    });
+    if callback_url.is_none() {
+        answer["callback_warning"] =
+            json!("Without a callback_url, notifications have to be polled.");
+    }
+    ok(answer)
+}
+
+async fn me(State(app): State<App>, call: Call) -> Answer {
+    let agent = call.agent(&app).await?;
+    ok(profile(&app, &agent).await?)
+}
+
+async fn verify(State(app): State<App>, call: Call) -> Answer {
+    let agent = call.agent(&app).await?;
+    ok(json!({ "valid": true, "agent": profile(&app, &agent).await? }))
+}
+
+async fn set_model(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
+    let agent = call.agent(&app).await?;
+    let mut input = Input::with_body(&call);
+    let model = input.text_or_null("model_id", 0..=100);
+    input.finish()?;
+
+    let mut tx = app.store.write().await?;
+    let update = if app.bugs.has(Bug::ModelWrittenToEveryone) {
+        sqlx::query("UPDATE users SET model_id = $1").bind(model.as_deref())
+    } else {
+        sqlx::query("UPDATE users SET model_id = $1 WHERE id = $2")
+            .bind(model.as_deref())
+            .bind(&agent.id)
+    };
+    update.execute(&mut *tx).await?;
+    tx.commit().await?;
+    ok(json!({ "success": true, "model_id": model }))
+}
+
+async fn profile(app: &App, agent: &Agent) -> Result<Value, Refusal> {
+    let row = sqlx::query(
+        "SELECT username, name, model_id, callback_url, platform_notifications, last_heartbeat_at, created_at
+         FROM users WHERE id = $1",
+    )
+    .bind(&agent.id)
+    .fetch_one(app.store.readers())
+    .await?;
+    let callback_url: Option<String> = row.try_get("callback_url")?;
+    Ok(json!({
+        "id": agent.id,
+        "username": format!("@{}", row.try_get::<String, _>("username")?),
+        "name": row.try_get::<String, _>("name")?,
+        "model_id": row.try_get::<Option<String>, _>("model_id")?,
+        "type": "agent",
+        "callback_url": callback_url,
+        "platform_notifications": row.flag("platform_notifications")?,
+        "activity_status": agent.activity(),
+        "last_heartbeat_at": row.try_get::<Option<String>, _>("last_heartbeat_at")?,
+        "created_at": row.try_get::<String, _>("created_at")?,
+    }))
+}
+
+fn new_key() -> String {
+    format!("dsf_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}
+
+/// Lower case, `[a-z0-9-]` only, single dashes within.
+fn normalized(username: &str) -> String {
+    let mut kept = String::new();
+    for c in username.to_lowercase().chars() {
+        match c {
+            'a'..='z' | '0'..='9' => kept.push(c),
+            ' ' | '_' | '-' if !kept.ends_with('-') => kept.push('-'),
+            _ => {}
+        }
+    }
+    match kept.trim_matches('-') {
+        "" => String::from("agent"),
+        kept => kept.to_owned(),
+    }
+}
+
+/// The username, or the username with digits behind it when it is taken.
+async fn free_username(app: &App, tx: &mut Tx, wanted: &str) -> Result<String, Refusal> {
+    if app.bugs.has(Bug::TakenUsernameRefused) || !is_taken(tx, wanted).await? {
+        return Ok(wanted.to_owned());
+    }
+    for _ in 0..SUFFIX_TRIES {
+        let candidate = format!("{wanted}-{}", rand::random_range(1_000..=9_999));
+        if !is_taken(tx, &candidate).await? {
+            return Ok(candidate);
+        }
+    }
+    Ok(format!(
+        "{wanted}-{}",
+        rand::random_range(100_000..=999_999)
+    ))
+}
+
+async fn is_taken(tx: &mut Tx, username: &str) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query("SELECT 1 FROM users WHERE username = $1")
+        .bind(username)
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normalized;
+
+    #[test]
+    fn usernames_are_normalized() {
+        assert_eq!(normalized("  Climate_Futures  2 "), "climate-futures-2");
+        assert_eq!(normalized("a--b"), "a-b");
+        assert_eq!(normalized("a-!-b"), "a-b");
+        assert_eq!(normalized("ÄÖ!"), "agent");
+    }
+}

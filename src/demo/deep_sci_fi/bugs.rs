@@ -1,0 +1,251 @@
+//! The planted slips. Each is one plausible mistake in SQL or code, made at the place where it would be made, with
+//! exactly one effect, and independent of the others. A plain sequence of requests shows every one of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Names that resemble an unknown one at least this much (Jaro–Winkler) are worth suggesting.
+const RESEMBLANCE: f64 = 0.75;
+
+/// No bug goes by this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no planted bug is called `{name}`{}", suggestion(nearest))]
+pub struct UnknownBug {
+    /// The name that was asked for.
+    pub name: String,
+    /// The most similar names, best first; empty when nothing comes close.
+    pub nearest: Vec<&'static str>,
+}
+
+fn suggestion(nearest: &[&str]) -> String {
+    if nearest.is_empty() {
+        String::from("; `Bug::ALL` lists them")
+    } else {
+        format!("; did you mean `{}`?", nearest.join("`, `"))
+    }
+}
+
+macro_rules! bugs {
+    ($($bug:ident = $name:literal: $about:literal;)+) => {
+        /// A planted bug: off unless listed in [`Config::bugs`](super::Config::bugs).
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Bug {
+            $(#[doc = $about] $bug,)+
+        }
+
+        impl Bug {
+            /// Every planted bug, by area.
+            pub const ALL: &'static [Bug] = &[$(Bug::$bug,)+];
+
+            /// The switch's name, in snake case.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Bug::$bug => $name,)+
+                }
+            }
+
+            /// What slipped, in one line.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Bug::$bug => $about,)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    // auth
+    TakenUsernameRefused = "taken_username_refused":
+        "a taken username gets no suffix, so registering it again runs into the unique constraint";
+    ModelWrittenToEveryone = "model_written_to_everyone":
+        "PATCH /auth/me/model updates without WHERE, so every agent gets the model";
+    // proposals
+    FourthProposal = "fourth_proposal":
+        "the limit of active proposals is off by one, so a fourth is accepted";
+    LimitCountsDraftsOnly = "limit_counts_drafts_only":
+        "the limit of active proposals counts drafts and forgets those under validation";
+    SubmitByAnyone = "submit_by_anyone":
+        "submitting a proposal does not check whose it is";
+    SubmitTwice = "submit_twice":
+        "submitting a proposal does not check that it is still a draft";
+    SubmitAll = "submit_all":
+        "submitting updates by author instead of by id, so all of the author's drafts are submitted";
+    ReviseNotStored = "revise_not_stored":
+        "a revised premise is answered as accepted but never written";
+    RevisionNotCounted = "revision_not_counted":
+        "a revision of a proposal does not raise revision_count";
+    ReviseAfterDecision = "revise_after_decision":
+        "an approved proposal may still be revised; only rejected ones are closed";
+    MissingProposalCrashes = "missing_proposal_crashes":
+        "reading an unknown proposal takes its row for granted: 500 instead of 404";
+    BlindModeLeaks = "blind_mode_leaks":
+        "a reader who has not voted is shown the other validators' verdicts";
+    // votes on proposals
+    ValidateDraft = "validate_draft":
+        "a draft may be validated before it was submitted; only decided proposals are closed";
+    SelfValidation = "self_validation":
+        "authors may validate their own proposals";
+    SecondVote = "second_vote":
+        "neither the code nor a unique index keeps an agent from voting twice on a proposal";
+    SecondVoteCrashes = "second_vote_crashes":
+        "a second vote is left to the unique index, and its violation is not handled: 500";
+    WeaknessesNotRequired = "weaknesses_not_required":
+        "an approval that names no weaknesses is accepted";
+    SixWeaknesses = "six_weaknesses":
+        "the limit of weaknesses is off by one, so six are accepted";
+    GateIgnored = "gate_ignored":
+        "two approvals decide even though a strengthen vote was never addressed";
+    GateOpenedByEarlierRevision = "gate_opened_by_earlier_revision":
+        "a revision made before the strengthen vote counts as having addressed it";
+    ApprovalDespiteRejection = "approval_despite_rejection":
+        "two approvals decide even though there is a rejection";
+    RejectionNotFinal = "rejection_not_final":
+        "the second rejection is recorded, but the status is never set to rejected";
+    ApprovalWithoutWorld = "approval_without_world":
+        "approval sets the status but does not create the world";
+    ApprovalTwoWorlds = "approval_two_worlds":
+        "approval inserts the world twice";
+    WorldOwnedByVoter = "world_owned_by_voter":
+        "the new world belongs to the last voter instead of the proposal's author";
+    // worlds and regions
+    CanonWithoutFallback = "canon_without_fallback":
+        "a world without canon summary shows null instead of its premise";
+    RegionCaseSensitive = "region_case_sensitive":
+        "region names are compared with case, so a duplicate in other case is accepted";
+    // dwellers
+    DwellerNotCounted = "dweller_not_counted":
+        "creating a dweller does not raise the world's dweller_count";
+    BlockedNameParts = "blocked_name_parts":
+        "only the whole name is looked up among the blocked ones, not its parts";
+    SixthDweller = "sixth_dweller":
+        "the limit of inhabited dwellers is off by one, so a sixth may be claimed";
+    ClaimInhabited = "claim_inhabited":
+        "an inhabited dweller may be claimed away";
+    ReleaseByAnyone = "release_by_anyone":
+        "releasing a dweller does not check who inhabits it";
+    ReleaseKeepsInhabitant = "release_keeps_inhabitant":
+        "release marks the dweller available but forgets to clear inhabited_by";
+    // acting
+    ActByAnyone = "act_by_anyone":
+        "whoever has the context token may act; inhabiting is not checked";
+    TokenNotChecked = "token_not_checked":
+        "any context token is accepted";
+    MoveNotStored = "move_not_stored":
+        "a move is answered with the new location, but the dweller stays where it was";
+    ReplyNotRequired = "reply_not_required":
+        "speaking past an unanswered question is accepted";
+    // memory
+    CoreRemoveIgnored = "core_remove_ignored":
+        "PATCH memory/core adds but does not remove";
+    SituationWrittenToWorld = "situation_written_to_world":
+        "PATCH situation updates by world instead of by id, so every dweller of the world changes";
+    SituationWithoutKey = "situation_without_key":
+        "PATCH situation asks for no key, and checks the inhabitant only when there is one";
+    PersonalityByAnyone = "personality_by_anyone":
+        "PATCH memory/personality does not check who asks";
+    // aspects
+    AspectSubmitByAnyone = "aspect_submit_by_anyone":
+        "submitting an aspect does not check whose it is";
+    AspectReviseHitsWorld = "aspect_revise_hits_world":
+        "revising an aspect writes the title to every aspect of the world";
+    AspectSelfValidation = "aspect_self_validation":
+        "authors may validate their own aspects";
+    AspectWithoutSummary = "aspect_without_summary":
+        "an approval without updated_canon_summary is accepted";
+    AspectGateIgnored = "aspect_gate_ignored":
+        "an approval decides even though a strengthen vote was never addressed";
+    AspectRejectionIgnored = "aspect_rejection_ignored":
+        "a rejection is recorded, but the aspect stays open";
+    AspectCanonNotUpdated = "aspect_canon_not_updated":
+        "an approved aspect leaves the world's canon summary as it was";
+    AspectRegionLost = "aspect_region_lost":
+        "an approved region aspect is not appended to the world's regions";
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Bug {
+    type Err = UnknownBug;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if let Some(bug) = Self::ALL.iter().find(|bug| bug.name() == name) {
+            return Ok(*bug);
+        }
+        let mut nearest: Vec<(f64, &'static str)> = Self::ALL
+            .iter()
+            .map(|bug| (strsim::jaro_winkler(name, bug.name()), bug.name()))
+            .filter(|(resemblance, _)| *resemblance >= RESEMBLANCE)
+            .collect();
+        nearest.sort_by(|left, right| right.0.total_cmp(&left.0));
+        nearest.truncate(3);
+        Err(UnknownBug {
+            name: name.to_owned(),
+            nearest: nearest.into_iter().map(|(_, name)| name).collect(),
+        })
+    }
+}
+
+/// The switches that are on: one bit a bug.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bugs(u64);
+
+const _: () = assert!(Bug::ALL.len() <= u64::BITS as usize);
+
+impl Bugs {
+    pub(super) fn has(self, bug: Bug) -> bool {
+        self.0 & (1 << bug as u64) != 0
+    }
+}
+
+impl FromIterator<Bug> for Bugs {
+    fn from_iter<I: IntoIterator<Item = Bug>>(bugs: I) -> Self {
+        Self(bugs.into_iter().fold(0, |bits, bug| bits | 1 << bug as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_snake_case_and_round_trip() {
+        let mut seen = HashSet::new();
+        for bug in Bug::ALL {
+            let name = bug.name();
+            assert!(seen.insert(name), "{name} is listed twice");
+            assert!(
+                name.starts_with(|first: char| first.is_ascii_lowercase())
+                    && name
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit()),
+                "{name} is not snake case"
+            );
+            assert_eq!(name.parse(), Ok(*bug));
+            assert_eq!(bug.to_string(), name);
+            assert!(!bug.about().is_empty() && !bug.about().contains('\n'));
+        }
+        assert!(Bug::ALL.len() >= 18);
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_nearest() {
+        let error = "self_validaton".parse::<Bug>().unwrap_err();
+        assert_eq!(error.nearest[0], "self_validation");
+        assert!(error.to_string().contains("did you mean `self_validation`"));
+        assert!("%".parse::<Bug>().unwrap_err().nearest.is_empty());
+    }
+
+    #[test]
+    fn switches_are_independent() {
+        let on: Bugs = [Bug::SecondVote, Bug::SixthDweller].into_iter().collect();
+        let listed: Vec<_> = Bug::ALL.iter().filter(|bug| on.has(**bug)).collect();
+        assert_eq!(listed, [&Bug::SecondVote, &Bug::SixthDweller]);
+    }
+}

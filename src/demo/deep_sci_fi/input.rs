@@ -1,0 +1,510 @@
+//! Path, query and body checked together, in the manner of the original's lax schemas: every wrong field is listed in
+//! one 422. A check that fails notes its error and yields a placeholder; [`Input::finish`] decides.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::call::{Body, Call};
+use super::errors::{FieldError, Refusal};
+
+/// Lengths of text, in code points.
+pub(super) type Lengths = RangeInclusive<usize>;
+
+pub(super) const ANY_LENGTH: Lengths = 0..=usize::MAX;
+
+/// The checks on one request so far, or on one object within its body.
+pub(super) struct Input<'c> {
+    call: &'c Call,
+    object: Option<&'c Map<String, Value>>,
+    prefix: String,
+    errors: Vec<FieldError>,
+}
+
+impl<'c> Input<'c> {
+    /// A request whose body does not matter.
+    pub(super) fn without_body(call: &'c Call) -> Self {
+        Self {
+            call,
+            object: None,
+            prefix: String::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// A request that must carry a JSON object.
+    pub(super) fn with_body(call: &'c Call) -> Self {
+        let mut input = Self::without_body(call);
+        match &call.body {
+            Body::Json(Value::Object(object)) => input.object = Some(object),
+            Body::Nothing | Body::Json(Value::Null) => {
+                input.fail("body", "Field required", "missing", &Value::Null);
+            }
+            Body::Json(other) => {
+                input.fail("body", "Input should be an object", "model_type", other)
+            }
+            Body::Other(text) => {
+                input.fail(
+                    "body",
+                    "Input should be a JSON object",
+                    "model_type",
+                    &json!(text),
+                );
+            }
+        }
+        input
+    }
+
+    /// A request that may carry a JSON object.
+    pub(super) fn with_optional_body(call: &'c Call) -> Self {
+        match &call.body {
+            Body::Nothing | Body::Json(Value::Null) => Self::without_body(call),
+            Body::Json(_) | Body::Other(_) => Self::with_body(call),
+        }
+    }
+
+    /// 422 with all that is wrong, if anything is.
+    pub(super) fn finish(self) -> Result<(), Refusal> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Invalid(self.errors))
+        }
+    }
+
+    fn fail(&mut self, name: &str, message: &str, kind: &'static str, input: &Value) {
+        self.errors.push(FieldError {
+            field: format!("{}{name}", self.prefix),
+            message: message.to_owned(),
+            kind,
+            input: input.clone(),
+        });
+    }
+
+    // Path and query
+
+    /// An id in the path, in the usual spelling.
+    pub(super) fn id(&mut self, name: &'static str) -> String {
+        let call = self.call;
+        let raw = call.path.iter().find(|(key, _)| key == name);
+        let raw = raw.map_or("", |(_, value)| value.as_str());
+        self.parse_id(name, raw)
+    }
+
+    fn parse_id(&mut self, name: &str, raw: &str) -> String {
+        match Uuid::parse_str(raw) {
+            Ok(id) => id.to_string(),
+            Err(error) => {
+                let message = format!("Input should be a valid UUID, {error}");
+                self.fail(name, &message, "uuid_parsing", &json!(raw));
+                String::new()
+            }
+        }
+    }
+
+    /// The last one counts when a parameter is repeated.
+    fn query(&self, name: &str) -> Option<&'c str> {
+        let call = self.call;
+        let mut given = call.query.iter().rev();
+        given
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Any text in the query.
+    pub(super) fn query_text(&self, name: &str) -> Option<&'c str> {
+        self.query(name)
+    }
+
+    pub(super) fn query_id(&mut self, name: &str) -> Option<String> {
+        let raw = self.query(name)?;
+        Some(self.parse_id(name, raw))
+    }
+
+    pub(super) fn query_flag(&mut self, name: &str, default: bool) -> bool {
+        let Some(raw) = self.query(name) else {
+            return default;
+        };
+        let raw = json!(raw);
+        self.as_flag(name, &raw)
+    }
+
+    pub(super) fn query_int(
+        &mut self,
+        name: &str,
+        default: i64,
+        range: RangeInclusive<i64>,
+    ) -> i64 {
+        let Some(raw) = self.query(name) else {
+            return default;
+        };
+        let raw = json!(raw);
+        self.as_int(name, &raw, range)
+    }
+
+    pub(super) fn query_choice(
+        &mut self,
+        name: &str,
+        choices: &[&'static str],
+    ) -> Option<&'static str> {
+        let raw = self.query(name)?;
+        let found = choices.iter().find(|choice| **choice == raw);
+        if found.is_none() {
+            self.fail(name, &one_of(choices), "literal_error", &json!(raw));
+        }
+        found.copied()
+    }
+
+    // Body: required fields
+
+    /// Notes an error unless the text is an http or https address with a host.
+    pub(super) fn web_address(&mut self, name: &str, text: &str) {
+        let rest = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"));
+        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+        if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+            self.fail(
+                name,
+                "Input should be a valid URL",
+                "url_parsing",
+                &json!(text),
+            );
+        }
+    }
+
+    /// A field that must be there. Absence is not noted twice when the whole body is missing.
+    fn required(&mut self, name: &str) -> Option<&'c Value> {
+        let object = self.object?;
+        let found = object.get(name);
+        if found.is_none() {
+            self.fail(name, "Field required", "missing", &Value::Null);
+        }
+        found
+    }
+
+    pub(super) fn text(&mut self, name: &str, lengths: Lengths) -> String {
+        match self.required(name) {
+            Some(value) => self.as_text(name, value, lengths),
+            None => String::new(),
+        }
+    }
+
+    pub(super) fn int(&mut self, name: &str, range: RangeInclusive<i64>) -> i64 {
+        match self.required(name) {
+            Some(value) => self.as_int(name, value, range),
+            None => 0,
+        }
+    }
+
+    pub(super) fn choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
+        let Some(value) = self.required(name) else {
+            return "";
+        };
+        let found = choices
+            .iter()
+            .find(|choice| value.as_str() == Some(**choice));
+        match found {
+            Some(choice) => choice,
+            None => {
+                self.fail(name, &one_of(choices), "enum", value);
+                ""
+            }
+        }
+    }
+
+    pub(super) fn uuid(&mut self, name: &str) -> String {
+        match self.required(name) {
+            Some(value) => self.as_uuid(name, value),
+            None => String::new(),
+        }
+    }
+
+    pub(super) fn object(&mut self, name: &str) -> Map<String, Value> {
+        match self.required(name) {
+            Some(value) => self.as_object(name, value),
+            None => Map::new(),
+        }
+    }
+
+    /// The steps from the present to the world: at least `least` of them.
+    pub(super) fn chain(&mut self, name: &str, least: usize) -> Value {
+        match self.required(name) {
+            Some(value) => self.as_chain(name, value, least),
+            None => Value::Null,
+        }
+    }
+
+    // Body: optional fields
+
+    /// A field that may be absent or null.
+    fn nullable(&self, name: &str) -> Option<&'c Value> {
+        let value = self.object?.get(name)?;
+        (!value.is_null()).then_some(value)
+    }
+
+    /// A field that may be absent, but is not null when it is there.
+    fn defaulted(&self, name: &str) -> Option<&'c Value> {
+        self.object?.get(name)
+    }
+
+    pub(super) fn text_or_null(&mut self, name: &str, lengths: Lengths) -> Option<String> {
+        let value = self.nullable(name)?;
+        Some(self.as_text(name, value, lengths))
+    }
+
+    pub(super) fn text_or(&mut self, name: &str, default: &str) -> String {
+        match self.defaulted(name) {
+            Some(value) => self.as_text(name, value, ANY_LENGTH),
+            None => default.to_owned(),
+        }
+    }
+
+    pub(super) fn int_or_null(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let value = self.nullable(name)?;
+        Some(self.as_int(name, value, range))
+    }
+
+    pub(super) fn flag_or(&mut self, name: &str, default: bool) -> bool {
+        match self.defaulted(name) {
+            Some(value) => self.as_flag(name, value),
+            None => default,
+        }
+    }
+
+    /// A share between 0 and 1.
+    pub(super) fn share_or(&mut self, name: &str, default: f64) -> f64 {
+        let Some(value) = self.defaulted(name) else {
+            return default;
+        };
+        let number = match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+            _ => None,
+        };
+        match number {
+            Some(share) if (0.0..=1.0).contains(&share) => share,
+            Some(_) => {
+                self.fail(
+                    name,
+                    "Input should be between 0 and 1",
+                    "out_of_range",
+                    value,
+                );
+                default
+            }
+            None => {
+                self.fail(name, "Input should be a valid number", "float_type", value);
+                default
+            }
+        }
+    }
+
+    pub(super) fn uuid_or_null(&mut self, name: &str) -> Option<String> {
+        let value = self.nullable(name)?;
+        Some(self.as_uuid(name, value))
+    }
+
+    pub(super) fn object_or_null(&mut self, name: &str) -> Option<Map<String, Value>> {
+        let value = self.nullable(name)?;
+        Some(self.as_object(name, value))
+    }
+
+    pub(super) fn object_or_empty(&mut self, name: &str) -> Map<String, Value> {
+        match self.defaulted(name) {
+            Some(value) => self.as_object(name, value),
+            None => Map::new(),
+        }
+    }
+
+    pub(super) fn chain_or_null(&mut self, name: &str) -> Option<Value> {
+        let value = self.nullable(name)?;
+        Some(self.as_chain(name, value, 0))
+    }
+
+    pub(super) fn texts_or_empty(&mut self, name: &str) -> Vec<String> {
+        match self.defaulted(name) {
+            Some(value) => self.as_texts(name, value),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn texts_or_null(&mut self, name: &str) -> Option<Vec<String>> {
+        let value = self.nullable(name)?;
+        Some(self.as_texts(name, value))
+    }
+
+    pub(super) fn uuids_or_empty(&mut self, name: &str) -> Vec<String> {
+        let Some(value) = self.defaulted(name) else {
+            return Vec::new();
+        };
+        let mut ids = Vec::new();
+        for (index, item) in self.as_list(name, value).iter().enumerate() {
+            ids.push(self.as_uuid(&format!("{name}.{index}"), item));
+        }
+        ids
+    }
+
+    /// Up to `most` objects of text, such as citations.
+    pub(super) fn text_maps_or_null(&mut self, name: &str, most: usize) -> Option<Value> {
+        let value = self.nullable(name)?;
+        let items = self.as_list(name, value);
+        if items.len() > most {
+            let message = format!("List should have at most {most} items");
+            self.fail(name, &message, "too_long", value);
+        }
+        for (index, item) in items.iter().enumerate() {
+            let place = format!("{name}.{index}");
+            for (key, text) in self.as_object(&place, item) {
+                self.as_text(&format!("{place}.{key}"), &text, ANY_LENGTH);
+            }
+        }
+        Some(value.clone())
+    }
+
+    // Types
+
+    fn as_text(&mut self, name: &str, value: &Value, lengths: Lengths) -> String {
+        let Value::String(text) = value else {
+            self.fail(name, "Input should be a valid string", "string_type", value);
+            return String::new();
+        };
+        let length = text.chars().count();
+        if length < *lengths.start() {
+            let message = format!("String should have at least {} characters", lengths.start());
+            self.fail(name, &message, "string_too_short", value);
+        } else if length > *lengths.end() {
+            let message = format!("String should have at most {} characters", lengths.end());
+            self.fail(name, &message, "string_too_long", value);
+        } else if text.contains('\0') {
+            // No SQL text column of the original's database can hold one.
+            self.fail(name, "String should not contain NUL", "string_nul", value);
+        }
+        text.clone()
+    }
+
+    fn as_int(&mut self, name: &str, value: &Value, range: RangeInclusive<i64>) -> i64 {
+        let Some(int) = lax_int(value) else {
+            self.fail(name, "Input should be a valid integer", "int_type", value);
+            return 0;
+        };
+        if !range.contains(&int) {
+            let message = format!(
+                "Input should be between {} and {}",
+                range.start(),
+                range.end()
+            );
+            self.fail(name, &message, "out_of_range", value);
+        }
+        int
+    }
+
+    fn as_flag(&mut self, name: &str, value: &Value) -> bool {
+        let text = match value {
+            Value::Bool(flag) => return *flag,
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text.to_ascii_lowercase(),
+            _ => String::new(),
+        };
+        match text.as_str() {
+            "1" | "true" | "yes" | "on" | "t" | "y" => true,
+            "0" | "false" | "no" | "off" | "f" | "n" => false,
+            _ => {
+                self.fail(
+                    name,
+                    "Input should be a valid boolean",
+                    "bool_parsing",
+                    value,
+                );
+                false
+            }
+        }
+    }
+
+    fn as_uuid(&mut self, name: &str, value: &Value) -> String {
+        match value.as_str() {
+            Some(raw) => self.parse_id(name, raw),
+            None => {
+                self.fail(name, "UUID input should be a string", "uuid_type", value);
+                String::new()
+            }
+        }
+    }
+
+    fn as_object(&mut self, name: &str, value: &Value) -> Map<String, Value> {
+        match value {
+            Value::Object(object) => object.clone(),
+            _ => {
+                self.fail(name, "Input should be an object", "dict_type", value);
+                Map::new()
+            }
+        }
+    }
+
+    fn as_list(&mut self, name: &str, value: &'c Value) -> &'c [Value] {
+        match value {
+            Value::Array(items) => items,
+            _ => {
+                self.fail(name, "Input should be a list", "list_type", value);
+                &[]
+            }
+        }
+    }
+
+    fn as_texts(&mut self, name: &str, value: &'c Value) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (index, item) in self.as_list(name, value).iter().enumerate() {
+            texts.push(self.as_text(&format!("{name}.{index}"), item, ANY_LENGTH));
+        }
+        texts
+    }
+
+    fn as_chain(&mut self, name: &str, value: &'c Value, least: usize) -> Value {
+        let items = self.as_list(name, value);
+        if items.len() < least && value.is_array() {
+            let message = format!("List should have at least {least} items");
+            self.fail(name, &message, "too_short", value);
+        }
+        let mut steps = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let Value::Object(object) = item else {
+                let place = format!("{name}.{index}");
+                self.fail(&place, "Input should be an object", "model_type", item);
+                continue;
+            };
+            let mut step = Input {
+                call: self.call,
+                object: Some(object),
+                prefix: format!("{}{name}.{index}.", self.prefix),
+                errors: Vec::new(),
+            };
+            let year = step.int("year", 2026..=i64::from(i32::MAX));
+            let event = step.text("event", 10..=usize::MAX);
+            let reasoning = step.text("reasoning", 10..=usize::MAX);
+            self.errors.append(&mut step.errors);
+            steps.push(json!({ "year": year, "event": event, "reasoning": reasoning }));
+        }
+        Value::Array(steps)
+    }
+}
+
+/// Lax as the original: `2089`, `2089.0`, `"2089"` and `true` are integers.
+fn lax_int(value: &Value) -> Option<i64> {
+    /// Above this a float no longer tells neighbouring integers apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let float = number.as_f64()?;
+            (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
+        }),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        _ => None,
+    }
+}
+
+fn one_of(choices: &[&str]) -> String {
+    format!("Input should be one of: {}", choices.join(", "))
+}

@@ -1,0 +1,185 @@
+//! The tables: portable `CREATE` statements, run at every start. Ids and times are text, documents are JSON text,
+//! flags are 0 or 1.
+
+use sqlx::{Any, Transaction};
+
+use super::bugs::{Bug, Bugs};
+
+const TABLES: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS users (
+        id TEXT PRIMARY KEY,
+        username TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        description TEXT,
+        model_id TEXT,
+        callback_url TEXT,
+        callback_token TEXT,
+        platform_notifications INTEGER NOT NULL,
+        last_heartbeat_at TEXT,
+        created_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS api_keys (
+        key_hash TEXT PRIMARY KEY,
+        key_prefix TEXT NOT NULL,
+        user_id TEXT NOT NULL REFERENCES users (id),
+        is_revoked INTEGER NOT NULL DEFAULT 0,
+        expires_at TEXT,
+        created_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS worlds (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        premise TEXT NOT NULL,
+        year_setting INTEGER NOT NULL,
+        causal_chain TEXT NOT NULL,
+        scientific_basis TEXT NOT NULL,
+        canon_summary TEXT,
+        created_by TEXT NOT NULL REFERENCES users (id),
+        proposal_id TEXT NOT NULL,
+        dweller_count INTEGER NOT NULL DEFAULT 0,
+        follower_count INTEGER NOT NULL DEFAULT 0,
+        comment_count INTEGER NOT NULL DEFAULT 0,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS proposals (
+        id TEXT PRIMARY KEY,
+        agent_id TEXT NOT NULL REFERENCES users (id),
+        name TEXT NOT NULL,
+        premise TEXT NOT NULL,
+        year_setting INTEGER NOT NULL,
+        causal_chain TEXT NOT NULL,
+        scientific_basis TEXT NOT NULL,
+        citations TEXT,
+        status TEXT NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'validating', 'approved', 'rejected')),
+        resulting_world_id TEXT REFERENCES worlds (id),
+        revision_count INTEGER NOT NULL DEFAULT 0,
+        last_revised_at TEXT,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS validations (
+        id TEXT PRIMARY KEY,
+        proposal_id TEXT NOT NULL REFERENCES proposals (id),
+        agent_id TEXT NOT NULL REFERENCES users (id),
+        verdict TEXT NOT NULL CHECK (verdict IN ('strengthen', 'approve', 'reject')),
+        critique TEXT NOT NULL,
+        research_conducted TEXT NOT NULL,
+        scientific_issues TEXT NOT NULL,
+        suggested_fixes TEXT NOT NULL,
+        weaknesses TEXT,
+        created_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS regions (
+        world_id TEXT NOT NULL REFERENCES worlds (id),
+        position INTEGER NOT NULL,
+        details TEXT NOT NULL,
+        PRIMARY KEY (world_id, position)
+    )",
+    "CREATE TABLE IF NOT EXISTS dwellers (
+        id TEXT PRIMARY KEY,
+        world_id TEXT NOT NULL REFERENCES worlds (id),
+        created_by TEXT NOT NULL REFERENCES users (id),
+        inhabited_by TEXT REFERENCES users (id),
+        is_available INTEGER NOT NULL DEFAULT 1,
+        name TEXT NOT NULL,
+        name_key TEXT NOT NULL,
+        origin_region TEXT NOT NULL,
+        generation TEXT NOT NULL,
+        name_context TEXT NOT NULL,
+        cultural_identity TEXT NOT NULL,
+        role TEXT NOT NULL,
+        age INTEGER NOT NULL,
+        personality TEXT NOT NULL,
+        background TEXT NOT NULL,
+        core_memories TEXT NOT NULL,
+        personality_blocks TEXT NOT NULL,
+        relationship_memories TEXT NOT NULL,
+        current_situation TEXT NOT NULL,
+        current_region TEXT,
+        specific_location TEXT,
+        context_token TEXT,
+        context_at TEXT,
+        last_action_at TEXT,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS actions (
+        id TEXT PRIMARY KEY,
+        dweller_id TEXT NOT NULL REFERENCES dwellers (id),
+        actor_id TEXT NOT NULL REFERENCES users (id),
+        action_type TEXT NOT NULL,
+        target TEXT,
+        target_key TEXT,
+        content TEXT NOT NULL,
+        importance DOUBLE PRECISION NOT NULL CHECK (importance >= 0 AND importance <= 1),
+        in_reply_to TEXT REFERENCES actions (id),
+        created_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS aspects (
+        id TEXT PRIMARY KEY,
+        world_id TEXT NOT NULL REFERENCES worlds (id),
+        agent_id TEXT NOT NULL REFERENCES users (id),
+        aspect_type TEXT NOT NULL,
+        title TEXT NOT NULL,
+        premise TEXT NOT NULL,
+        content TEXT NOT NULL,
+        canon_justification TEXT NOT NULL,
+        inspired_by_actions TEXT NOT NULL,
+        proposed_timeline_entry TEXT,
+        status TEXT NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'validating', 'approved', 'rejected')),
+        revision_count INTEGER NOT NULL DEFAULT 0,
+        last_revised_at TEXT,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS aspect_validations (
+        id TEXT PRIMARY KEY,
+        aspect_id TEXT NOT NULL REFERENCES aspects (id),
+        agent_id TEXT NOT NULL REFERENCES users (id),
+        verdict TEXT NOT NULL CHECK (verdict IN ('strengthen', 'approve', 'reject')),
+        critique TEXT NOT NULL,
+        canon_conflicts TEXT NOT NULL,
+        suggested_fixes TEXT NOT NULL,
+        updated_canon_summary TEXT,
+        approved_timeline_entry TEXT,
+        created_at TEXT NOT NULL
+    )",
+    "CREATE INDEX IF NOT EXISTS api_keys_of_user ON api_keys (user_id)",
+    "CREATE INDEX IF NOT EXISTS users_by_time ON users (created_at)",
+    "CREATE INDEX IF NOT EXISTS worlds_of_creator ON worlds (created_by)",
+    "CREATE INDEX IF NOT EXISTS worlds_by_time ON worlds (created_at)",
+    "CREATE INDEX IF NOT EXISTS proposals_of_agent ON proposals (agent_id, status)",
+    "CREATE INDEX IF NOT EXISTS proposals_by_time ON proposals (created_at)",
+    "CREATE INDEX IF NOT EXISTS proposals_of_world ON proposals (resulting_world_id)",
+    "CREATE INDEX IF NOT EXISTS validations_of_proposal ON validations (proposal_id, created_at)",
+    "CREATE INDEX IF NOT EXISTS validations_of_agent ON validations (agent_id)",
+    "CREATE INDEX IF NOT EXISTS dwellers_of_world ON dwellers (world_id, name_key)",
+    "CREATE INDEX IF NOT EXISTS dwellers_of_creator ON dwellers (created_by)",
+    "CREATE INDEX IF NOT EXISTS dwellers_of_inhabitant ON dwellers (inhabited_by)",
+    "CREATE INDEX IF NOT EXISTS actions_of_dweller ON actions (dweller_id, created_at)",
+    "CREATE INDEX IF NOT EXISTS actions_of_actor ON actions (actor_id)",
+    "CREATE INDEX IF NOT EXISTS actions_in_reply ON actions (in_reply_to)",
+    "CREATE INDEX IF NOT EXISTS aspects_of_world ON aspects (world_id, created_at)",
+    "CREATE INDEX IF NOT EXISTS aspects_of_agent ON aspects (agent_id)",
+    "CREATE INDEX IF NOT EXISTS aspect_validations_of_agent ON aspect_validations (agent_id)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_vote_on_an_aspect ON aspect_validations (aspect_id, agent_id)",
+];
+
+const ONE_VOTE_ON_A_PROPOSAL: &str = "CREATE UNIQUE INDEX IF NOT EXISTS one_vote_on_a_proposal \
+     ON validations (proposal_id, agent_id)";
+
+pub(super) async fn create(
+    tx: &mut Transaction<'static, Any>,
+    bugs: Bugs,
+) -> Result<(), sqlx::Error> {
+    for statement in TABLES {
+        sqlx::query(*statement).execute(&mut **tx).await?;
+    }
+    if !bugs.has(Bug::SecondVote) {
+        sqlx::query(ONE_VOTE_ON_A_PROPOSAL)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Starting and stopping the server: a [`Config`] in, a running [`Server`] with an address out.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::bugs::{Bug, Bugs};
+use super::store::{Durability, Store};
+use super::{
+    acting, actions, agents, aspect_reviews, aspects, auth, dwellers, errors, memory,
+    proposal_reviews, proposals, regions, worlds,
+};
+
+/// How long [`Server::stop`] waits for requests under way.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What to serve, and where.
+///
+/// Creation cooldowns and rate limits are off, as in the original with `DEDUP_WINDOW_OVERRIDE_SECONDS=0` and
+/// `RATELIMIT_ENABLED=false`; there is no switch to turn them on.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The SQLite database, as a path or a `sqlite:` URL, created when missing and kept afterwards. `None` is a
+    /// fresh temporary file that goes with the server.
+    pub database: Option<String>,
+    /// The slips to make. None is the sound server.
+    pub bugs: Vec<Bug>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            database: None,
+            bugs: Vec::new(),
+        }
+    }
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}; choose another address, or port 0 for a free one")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    /// No temporary directory could be made for the database.
+    #[error(
+        "cannot make a temporary directory for the database; is the temporary folder writable?"
+    )]
+    Temporary(#[source] io::Error),
+    /// The URL names a database that this server does not speak.
+    #[error("cannot use the database `{url}`; give the path of a SQLite file, or a `sqlite:` URL")]
+    UnsupportedDatabase { url: String },
+    /// The database could not be opened, or its tables not be created.
+    #[error("cannot open the database `{url}`")]
+    Database {
+        url: String,
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// What every handler shares.
+#[derive(Clone)]
+pub(super) struct App {
+    pub store: Arc<Store>,
+    pub bugs: Bugs,
+}
+
+/// A running server, on tasks of the current tokio runtime. Dropping it stops it as well, without waiting.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    /// Dropping the sender is the signal.
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+    /// Held for its `Drop`: it takes the temporary database with it.
+    _directory: Option<TempDir>,
+}
+
+impl Server {
+    /// The address that it listens on, with the port that the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The origin for requests: `http://127.0.0.1:40123`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops accepting, lets the requests under way finish for a moment, and closes the database.
+    pub async fn stop(mut self) {
+        self.stop.take();
+        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Opens the database, creates the tables that are missing, and serves the API from a task of its own.
+///
+/// # Errors
+///
+/// When the database cannot be opened, or the address not be bound.
+pub async fn serve(config: Config) -> Result<Server, ServeError> {
+    let bugs: Bugs = config.bugs.into_iter().collect();
+    let (url, durability, directory) = match config.database {
+        Some(database) => (sqlite_url(database)?, Durability::Machine, None),
+        None => {
+            let directory = tempfile::Builder::new()
+                .prefix("deep-sci-fi-")
+                .tempdir()
+                .map_err(ServeError::Temporary)?;
+            let file = directory.path().join("database.sqlite");
+            let url = sqlite_url(file.to_string_lossy().into_owned())?;
+            (url, Durability::Process, Some(directory))
+        }
+    };
+    let store = match Store::open(&url, durability, bugs).await {
+        Ok(store) => Arc::new(store),
+        Err(source) => return Err(ServeError::Database { url, source }),
+    };
+    let listen = |source| ServeError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let app = App {
+        store: Arc::clone(&store),
+        bugs,
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        // Small answers on kept connections would otherwise wait for the client's delayed acknowledgement. A socket
+        // that refuses the option is merely slower.
+        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+        let served = axum::serve(listener, routes(app)).with_graceful_shutdown(async {
+            // An error here says that the server was dropped, which is a signal like the other.
+            stopped.await.ok();
+        });
+        // Its only errors are those of accepting, and it retries those by itself.
+        served.await.ok();
+        store.close().await;
+    });
+    Ok(Server {
+        address,
+        stop: Some(stop),
+        task,
+        _directory: directory,
+    })
+}
+
+fn sqlite_url(database: String) -> Result<String, ServeError> {
+    let url = match database.split_once(':') {
+        Some(("sqlite", _)) => database,
+        // A colon further on belongs to a path: only `scheme://` is taken for another database's URL.
+        Some((_, rest)) if rest.starts_with("//") => {
+            return Err(ServeError::UnsupportedDatabase { url: database });
+        }
+        _ => format!("sqlite://{}", escaped(&database)),
+    };
+    if url.contains("mode=") {
+        return Ok(url);
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    Ok(format!("{url}{separator}mode=rwc"))
+}
+
+/// Percent-encodes what would end the path of a URL.
+fn escaped(path: &str) -> String {
+    path.replace('%', "%25")
+        .replace('?', "%3F")
+        .replace('#', "%23")
+}
+
+fn routes(app: App) -> Router {
+    Router::new()
+        .merge(auth::routes())
+        .merge(agents::routes())
+        .merge(proposals::routes())
+        .merge(proposal_reviews::routes())
+        .merge(worlds::routes())
+        .merge(regions::routes())
+        .merge(dwellers::routes())
+        .merge(acting::routes())
+        .merge(actions::routes())
+        .merge(memory::routes())
+        .merge(aspects::routes())
+        .merge(aspect_reviews::routes())
+        .fallback(errors::unknown_path)
+        .method_not_allowed_fallback(errors::wrong_method)
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_are_named_by_path_or_url() {
+        let url = |database: &str| sqlite_url(database.to_owned()).unwrap();
+        assert_eq!(url("/tmp/a.db"), "sqlite:///tmp/a.db?mode=rwc");
+        assert_eq!(url("a:b?.db"), "sqlite://a:b%3F.db?mode=rwc");
+        assert_eq!(url("sqlite://x.db"), "sqlite://x.db?mode=rwc");
+        assert_eq!(url("sqlite://x.db?mode=ro"), "sqlite://x.db?mode=ro");
+        let refused = sqlite_url(String::from("mysql://here/db"));
+        assert!(matches!(
+            refused,
+            Err(ServeError::UnsupportedDatabase { .. })
+        ));
+    }
+}

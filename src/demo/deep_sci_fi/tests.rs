@@ -1,0 +1,7 @@
+//! The server over HTTP, as a client sees it: the main paths, the refusals and their order, concurrency, and what each
+//! planted bug shows.
+
+mod harness;
+mod paths;
+mod refusals;
+mod slips;

@@ -1,0 +1,485 @@
+//! Arguments: proptest strategies for domains, biased to their boundaries, and the values that lie just outside.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use ordered_float::OrderedFloat;
+use proptest::strategy::{SBoxedStrategy, Just, NewTree, Strategy, ValueTree};
+use proptest::test_runner::{TestRng, TestRunner};
+use rand::RngExt;
+
+use crate::model::domain::Domain;
+use crate::model::expression::Scope;
+use crate::model::value::Value;
+use crate::model::{Argument, Sent};
+
+/// Characters that texts are mostly made of.
+const PLAIN: &[u8] = b"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/// Characters that break what quotes, escapes or counts carelessly.
+const AWKWARD: &[char] = &['\'', '"', '\\', '%', '<', '&', ';', 'é', 'ß', '漢', '🦀', '{', '$'];
+
+/// How many characters, items or units past the least are drawn where there is no upper limit.
+const ROOM: usize = 24;
+
+/// A drawer of valid values: a domain prepared for drawing.
+#[derive(Debug)]
+pub(super) enum Drawer {
+    /// A strategy that needs nothing.
+    Strategy(SBoxedStrategy<Value>),
+    Fresh(Arc<str>),
+    Computed(Arc<crate::model::expression::Expression>),
+    OneOf(Vec<Drawer>),
+    Optional(Box<Drawer>),
+    List(Box<Drawer>, usize, usize),
+    Map(Vec<(Arc<str>, Drawer)>),
+    Tuple(Vec<Drawer>),
+}
+
+impl Drawer {
+    pub fn new(domain: &Domain) -> Drawer {
+        match domain {
+            Domain::OneOf(domains) => Drawer::OneOf(domains.iter().map(Drawer::new).collect()),
+            Domain::Optional(inner) => Drawer::Optional(Box::new(Drawer::new(inner))),
+            Domain::List { item, min, max } => Drawer::List(
+                Box::new(Drawer::new(item)),
+                *min,
+                max.unwrap_or(min + 3).min(min + 6),
+            ),
+            Domain::Map(fields) => Drawer::Map(
+                fields
+                    .iter()
+                    .map(|(name, domain)| (name.as_str().into(), Drawer::new(domain)))
+                    .collect(),
+            ),
+            Domain::Tuple(domains) => Drawer::Tuple(domains.iter().map(Drawer::new).collect()),
+            Domain::Unique { prefix } => Drawer::Fresh(prefix.clone()),
+            Domain::Canary => Drawer::Fresh("canary".into()),
+            Domain::Computed(expression) => Drawer::Computed(expression.clone()),
+            other => Drawer::Strategy(strategy(other)),
+        }
+    }
+
+    /// Draws a value; nothing where an expression over the mirror has none. `fresh` numbers unique values.
+    pub fn draw(
+        &self,
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+    ) -> Option<Value> {
+        Some(match self {
+            Drawer::Strategy(strategy) => strategy.new_tree(runner).ok()?.current(),
+            Drawer::Fresh(prefix) => {
+                *fresh += 1;
+                Value::Fresh(prefix.clone(), *fresh)
+            }
+            Drawer::Computed(expression) => match expression.eval(scope) {
+                Ok(value) => value,
+                Err(crate::model::expression::EvalError::Unknown) => Value::Unknown,
+                Err(crate::model::expression::EvalError::Failed(_)) => return None,
+            },
+            Drawer::OneOf(drawers) => {
+                let index = runner.rng().random_range(0..drawers.len());
+                let value = drawers[index].draw(runner, scope, fresh)?;
+                match (drawers.as_slice(), &value) {
+                    // `one_of(worlds.map(w, w.name))`: any of the list.
+                    ([Drawer::Computed(_)], Value::List(items)) => {
+                        let index = runner.rng().random_range(0..items.len().max(1));
+                        items.get(index)?.clone()
+                    }
+                    _ => value,
+                }
+            }
+            Drawer::Optional(inner) => match runner.rng().random_range(0..3u8) {
+                0 => Value::Absent,
+                _ => inner.draw(runner, scope, fresh)?,
+            },
+            Drawer::List(item, min, max) => {
+                let size = size(runner.rng(), *min, *max);
+                let items: Option<Vec<_>> =
+                    (0..size).map(|_| item.draw(runner, scope, fresh)).collect();
+                Value::List(items?.into())
+            }
+            Drawer::Map(fields) => {
+                let mut map = BTreeMap::new();
+                for (name, drawer) in fields {
+                    match drawer.draw(runner, scope, fresh)? {
+                        Value::Absent => {}
+                        value => {
+                            map.insert(Value::Text(name.clone()), value);
+                        }
+                    }
+                }
+                Value::Map(Arc::new(map))
+            }
+            Drawer::Tuple(drawers) => {
+                let items: Option<Vec<_>> = drawers
+                    .iter()
+                    .map(|d| d.draw(runner, scope, fresh))
+                    .collect();
+                Value::List(items?.into())
+            }
+        })
+    }
+}
+
+/// A strategy that draws directly and does not simplify: reduction is `shrink/`'s, which asks the model first.
+struct Direct<F>(F);
+
+impl<F> Debug for Direct<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Direct")
+    }
+}
+
+impl<F: Fn(&mut TestRng) -> Value> Strategy for Direct<F> {
+    type Tree = Just<Value>;
+    type Value = Value;
+
+    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        Ok(Just((self.0)(runner.rng())))
+    }
+}
+
+fn direct(draw: impl Fn(&mut TestRng) -> Value + Send + Sync + 'static) -> SBoxedStrategy<Value> {
+    Direct(draw).sboxed()
+}
+
+fn strategy(domain: &Domain) -> SBoxedStrategy<Value> {
+    match domain {
+        Domain::Text { min, max } => {
+            let (min, limit) = (*min, *max);
+            direct(move |rng| Value::text(text(rng, min, limit)))
+        }
+        Domain::Int { min, max } => {
+            let (min, max) = (*min, max.unwrap_or(min.saturating_add(1000)));
+            direct(move |rng| {
+                Value::Int(match rng.random_range(0..6u8) {
+                    0 => min,
+                    1 => max,
+                    2 if min < max => min + 1,
+                    3 if (min..=max).contains(&0) => 0,
+                    _ => rng.random_range(min..=max),
+                })
+            })
+        }
+        Domain::Number { min, max } => {
+            let (min, max) = (*min, max.unwrap_or(min + 1000.0));
+            direct(move |rng| {
+                let number = match rng.random_range(0..4u8) {
+                    0 => min,
+                    1 => max,
+                    // Two decimals: what every server stores as it was sent.
+                    _ => ((rng.random_range(min..=max)) * 100.0).round() / 100.0,
+                };
+                Value::Number(OrderedFloat(number.clamp(min, max)))
+            })
+        }
+        Domain::Bool => direct(|rng| Value::Bool(rng.random())),
+        Domain::Uuid => direct(|rng| {
+            let n: u128 = rng.random();
+            let hex = format!("{n:032x}");
+            Value::text(format!(
+                "{}-{}-4{}-8{}-{}",
+                &hex[..8],
+                &hex[8..12],
+                &hex[13..16],
+                &hex[17..20],
+                &hex[20..]
+            ))
+        }),
+        Domain::Email => {
+            direct(|rng| Value::text(format!("user{}@example.com", rng.random_range(0..1_000_000))))
+        }
+        Domain::Pattern { source, .. } => match proptest::string::string_regex(source) {
+            Ok(strategy) => strategy.prop_map(Value::text).sboxed(),
+            // Anchors and the like, which the loader accepts and this cannot draw: `gainsay check` reports them.
+            Err(_) => Just(Value::text("")).sboxed(),
+        },
+        Domain::TimeFromNow { min, .. } => {
+            // A plan has no clock: the run adds the seconds to its own.
+            let min = *min;
+            direct(move |_| Value::text(format!("now+{min}s")))
+        }
+        Domain::Json => direct(|rng| match rng.random_range(0..5u8) {
+            0 => Value::Null,
+            1 => Value::Bool(true),
+            2 => Value::Int(rng.random_range(-9..100)),
+            3 => Value::text(text(rng, 0, Some(12))),
+            _ => Value::Map(Arc::new(
+                [(Value::text("key"), Value::text(text(rng, 0, Some(12))))].into(),
+            )),
+        }),
+        Domain::Constant(value) => Just(value.clone()).sboxed(),
+        // The others are drawn part by part.
+        Domain::OneOf(_)
+        | Domain::List { .. }
+        | Domain::Optional(_)
+        | Domain::Unique { .. }
+        | Domain::Canary
+        | Domain::Map(_)
+        | Domain::Tuple(_)
+        | Domain::Computed(_) => Just(Value::Null).sboxed(),
+    }
+}
+
+/// A size between two bounds, often one of them.
+fn size(rng: &mut TestRng, min: usize, max: usize) -> usize {
+    match rng.random_range(0..6u8) {
+        0 => min,
+        1 => max,
+        2 => min.saturating_add(1).min(max),
+        _ => rng.random_range(min..=max),
+    }
+}
+
+fn text(rng: &mut TestRng, min: usize, limit: Option<usize>) -> String {
+    let reach = min.saturating_add(ROOM);
+    let length = match (rng.random_range(0..8u8), limit) {
+        (0, _) => min,
+        // A long text costs a millisecond here and there; a limit beyond this is tried as 'too long' alone.
+        (1, Some(max)) if max <= 10_000 => max,
+        _ => rng.random_range(min..=limit.unwrap_or(reach).min(reach)),
+    };
+    let mut text: String = (0..length)
+        .map(|_| char::from(PLAIN[rng.random_range(0..PLAIN.len())]))
+        .collect();
+    // Spaces at the ends may be trimmed, and a count of what is left would be another.
+    if text.starts_with(' ') {
+        text.replace_range(0..1, "a");
+    }
+    if text.ends_with(' ') {
+        text.replace_range(length - 1..length, "z");
+    }
+    // Counts of bytes, code units and code points must all be within the limits.
+    let roomy = limit.is_none_or(|max| length + 8 <= max);
+    if length >= 3 && roomy && rng.random_range(0..8u8) == 0 {
+        let at = rng.random_range(1..length - 1);
+        let awkward = AWKWARD[rng.random_range(0..AWKWARD.len())];
+        text.replace_range(at..at + 1, &awkward.to_string());
+    }
+    text
+}
+
+/// The simplest valid value of a domain; nothing where it is computed from the mirror or must stay unique.
+pub fn simplest(domain: &Domain) -> Option<Value> {
+    Some(match domain {
+        Domain::Text { min, .. } => Value::text("a".repeat(*min)),
+        Domain::Int { min, max } => {
+            let zero = *min <= 0 && max.is_none_or(|max| max >= 0);
+            Value::Int(if zero { 0 } else { *min })
+        }
+        Domain::Number { min, max } => {
+            let zero = *min <= 0.0 && max.is_none_or(|max| max >= 0.0);
+            Value::Number(OrderedFloat(if zero { 0.0 } else { *min }))
+        }
+        Domain::Bool => Value::Bool(false),
+        Domain::OneOf(domains) => return domains.iter().find_map(simplest),
+        Domain::Uuid => Value::text("00000000-0000-4000-8000-000000000000"),
+        Domain::Email => Value::text("user0@example.com"),
+        Domain::List { item, min, .. } => {
+            let item = match min {
+                0 => Value::Null,
+                _ => simplest(item)?,
+            };
+            Value::List(vec![item; *min].into())
+        }
+        Domain::Optional(_) => Value::Absent,
+        Domain::Json => Value::Null,
+        Domain::Map(fields) => {
+            let mut map = BTreeMap::new();
+            for (name, domain) in fields {
+                match simplest(domain)? {
+                    Value::Absent => {}
+                    value => {
+                        map.insert(Value::text(name.as_str()), value);
+                    }
+                }
+            }
+            Value::Map(Arc::new(map))
+        }
+        Domain::Tuple(domains) => {
+            let items: Option<Vec<_>> = domains.iter().map(simplest).collect();
+            Value::List(items?.into())
+        }
+        Domain::Constant(value) => value.clone(),
+        Domain::Pattern { .. }
+        | Domain::Unique { .. }
+        | Domain::Canary
+        | Domain::TimeFromNow { .. }
+        | Domain::Computed(_) => return None,
+    })
+}
+
+/// Values just outside of an argument's domain, which no lenient server takes for valid ones.
+pub fn invalid_values(arg: &Argument, strict: bool) -> Vec<Value> {
+    let mut values = Vec::new();
+    outside(&arg.domain, arg.sent, strict, &mut values);
+    if arg.sent == Sent::Json && !matches!(arg.domain, Domain::Optional(_)) {
+        values.push(Value::Absent);
+        values.push(Value::Null);
+    }
+    values.retain(|value| !arg.domain.contains(value));
+    values.dedup();
+    values
+}
+
+fn object() -> Value {
+    Value::Map(Arc::new(
+        [(Value::text("unexpected"), Value::text("object"))].into(),
+    ))
+}
+
+fn outside(domain: &Domain, sent: Sent, strict: bool, out: &mut Vec<Value>) {
+    let json = sent == Sent::Json;
+    match domain {
+        Domain::Text { min, max } => {
+            if json && *min > 0 {
+                out.push(Value::text("a".repeat(min - 1)));
+            }
+            if let Some(max) = max.filter(|max| *max < 1_000_000) {
+                out.push(Value::text("a".repeat(max + 1)));
+            }
+            if json {
+                out.push(object());
+            }
+        }
+        Domain::Int { min, max } => {
+            if *min > i64::MIN {
+                out.push(Value::Int(min - 1));
+            }
+            out.extend(max.and_then(|max| max.checked_add(1)).map(Value::Int));
+            out.push(match json {
+                true => object(),
+                false => Value::text("not-a-number"),
+            });
+            if json && strict {
+                out.push(Value::text(min.to_string()));
+            }
+        }
+        Domain::Number { min, max } => {
+            out.push(Value::Number(OrderedFloat(min - 1.0)));
+            out.extend(max.map(|max| Value::Number(OrderedFloat(max + 1.0))));
+            out.push(match json {
+                true => object(),
+                false => Value::text("not-a-number"),
+            });
+        }
+        Domain::Bool => out.push(match json {
+            true => object(),
+            false => Value::text("neither"),
+        }),
+        Domain::OneOf(domains) => {
+            let constants = domains.iter().all(|d| matches!(d, Domain::Constant(_)));
+            let texts = domains
+                .iter()
+                .any(|d| matches!(d, Domain::Constant(Value::Text(_))));
+            if constants && texts {
+                out.push(Value::text("no-such-value"));
+            }
+            if json {
+                out.push(object());
+            }
+            // What lies outside of one alternative may lie within another; the caller filters.
+            for domain in domains {
+                if !matches!(domain, Domain::Constant(_)) {
+                    outside(domain, sent, strict, out);
+                }
+            }
+            // An object among the alternatives takes any object.
+            if domains.iter().any(|d| matches!(d, Domain::Map(_) | Domain::Constant(Value::Map(_)))) {
+                out.retain(|v| !matches!(v, Value::Map(_)));
+                out.push(Value::Int(7));
+            }
+        }
+        Domain::Uuid => out.push(Value::text("not-a-uuid")),
+        Domain::Email => out.push(Value::text("not an e-mail address")),
+        Domain::Pattern { regex, .. } => {
+            let candidates = ["!", "", " ", "\u{fffd}"];
+            let found = candidates.iter().find(|c| !regex.is_match(c));
+            out.extend(found.map(|c| Value::text(*c)));
+            if json {
+                out.push(object());
+            }
+        }
+        Domain::List { item, min, max } => {
+            if let Some(one) = simplest(item) {
+                if *min > 0 {
+                    out.push(Value::List(vec![one.clone(); min - 1].into()));
+                }
+                if let Some(max) = max.filter(|max| *max < 10_000) {
+                    out.push(Value::List(vec![one.clone(); max + 1].into()));
+                }
+                let mut inner = Vec::new();
+                outside(item, sent, strict, &mut inner);
+                for bad in inner {
+                    let mut items = vec![one.clone(); (*min).max(1)];
+                    items[0] = bad;
+                    out.push(Value::List(items.into()));
+                }
+            }
+            out.push(object());
+        }
+        Domain::Optional(inner) => outside(inner, sent, strict, out),
+        Domain::Map(fields) => {
+            if let Some(Value::Map(whole)) = simplest(domain) {
+                for (name, domain) in fields {
+                    let key = Value::text(name.as_str());
+                    if !matches!(domain, Domain::Optional(_)) {
+                        let mut map = whole.as_ref().clone();
+                        map.remove(&key);
+                        out.push(Value::Map(Arc::new(map)));
+                    }
+                    let mut inner = Vec::new();
+                    outside(domain, sent, strict, &mut inner);
+                    for bad in inner {
+                        let mut map = whole.as_ref().clone();
+                        map.insert(key.clone(), bad);
+                        out.push(Value::Map(Arc::new(map)));
+                    }
+                }
+            }
+            out.push(Value::text("not an object"));
+        }
+        Domain::Tuple(_) => out.push(object()),
+        Domain::TimeFromNow { .. } => out.push(Value::text("not a time")),
+        Domain::Unique { .. } | Domain::Canary => {
+            if json {
+                out.push(object());
+            }
+        }
+        Domain::Json | Domain::Constant(_) | Domain::Computed(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_values_are_inside_and_invalid_ones_outside() {
+        let model = crate::model::Model::load("models/deep-sci-fi.yaml".as_ref()).unwrap();
+        let mut runner = TestRunner::deterministic();
+        let mirror = model.initial();
+        let names = crate::model::expression::Names::default();
+        let scope = model.scope(&mirror, &names);
+        for arg in model.rules.iter().flat_map(|r| &r.args) {
+            let drawer = Drawer::new(&arg.domain);
+            for _ in 0..50 {
+                if let Some(value) = drawer.draw(&mut runner, &scope, &mut 0) {
+                    assert!(arg.domain.contains(&value), "{} {value:?}", arg.name);
+                }
+            }
+            if let Some(value) = simplest(&arg.domain) {
+                assert!(arg.domain.contains(&value), "{} {value:?}", arg.name);
+            }
+            for value in invalid_values(arg, true) {
+                assert!(!arg.domain.contains(&value), "{} {value:?}", arg.name);
+            }
+            if arg.can_be_invalid(false) {
+                assert!(!invalid_values(arg, false).is_empty(), "{}", arg.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Rehearsals: a plan run against the mirror alone. What the server would say is unknown, what the model predicts is
+//! assumed.
+
+use std::sync::Arc;
+
+use crate::model::Model;
+use crate::model::action::{Actor, Outcome, Picked};
+use crate::model::mirror::Mirror;
+use crate::model::oracle::Prediction;
+use crate::model::value::{Handle, KindId, Value};
+
+use super::plan::{Plan, Step};
+
+/// What a rehearsed step was predicted to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// What the oracle said.
+    pub prediction: Prediction,
+    /// The outcome that was assumed for what follows.
+    pub assumed: Outcome,
+    /// The entities that came into being.
+    pub created: Vec<Handle>,
+}
+
+/// How often each outcome of each rule was reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Rule by rule, its outcomes; shared, because a plan being made is cloned at every step.
+    outcomes: Arc<Vec<Vec<Outcome>>>,
+    /// Where the counts of each rule begin.
+    starts: Arc<Vec<usize>>,
+    counts: Vec<u64>,
+}
+
+impl Coverage {
+    /// Nothing reached yet.
+    pub fn new(model: &Model) -> Coverage {
+        let outcomes: Vec<Vec<Outcome>> = model.rules.iter().map(|r| r.outcomes(model)).collect();
+        let mut starts = Vec::with_capacity(outcomes.len());
+        let mut total = 0;
+        for rule in &outcomes {
+            starts.push(total);
+            total += rule.len();
+        }
+        Coverage {
+            outcomes: Arc::new(outcomes),
+            starts: Arc::new(starts),
+            counts: vec![0; total],
+        }
+    }
+
+    /// Counts an outcome.
+    pub fn count(&mut self, rule: usize, outcome: Outcome) {
+        let index = self.outcomes(rule).iter().position(|o| *o == outcome);
+        if let (Some(index), Some(start)) = (index, self.starts.get(rule)) {
+            self.counts[start + index] += 1;
+        }
+    }
+
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Coverage) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
+            *mine += theirs;
+        }
+    }
+
+    /// The outcomes of a rule.
+    pub fn outcomes(&self, rule: usize) -> &[Outcome] {
+        self.outcomes.get(rule).map_or(&[], Vec::as_slice)
+    }
+
+    /// The outcomes of a rule, and how often each was reached.
+    pub fn of(&self, rule: usize) -> impl Iterator<Item = (Outcome, u64)> + '_ {
+        let start = self.starts.get(rule).copied().unwrap_or(0);
+        self.outcomes(rule)
+            .iter()
+            .copied()
+            .zip(self.counts[start..].iter().copied())
+    }
+
+    /// How many outcomes there are, and how many of them were reached.
+    pub fn totals(&self) -> (usize, usize) {
+        let reached = self.counts.iter().filter(|count| **count > 0).count();
+        (self.counts.len(), reached)
+    }
+}
+
+/// The mirror that a plan starts from: globals, and the accounts that are given, whose fields only a run knows.
+pub fn start(model: &Model, accounts: &[(KindId, usize)]) -> Mirror {
+    let mut mirror = model.initial();
+    for (kind, count) in accounts {
+        for nth in 0..*count {
+            let handle = Handle {
+                kind: *kind,
+                step: 0,
+                nth: u16::try_from(nth).unwrap_or(u16::MAX),
+            };
+            mirror.insert(handle, vec![Value::Unknown; model.kind(*kind).fields.len()]);
+        }
+    }
+    mirror
+}
+
+/// Rehearses one step: what is predicted of it, and the mirror after what is assumed. Nothing for a step that names
+/// entities which do not exist in this mirror.
+pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<Rehearsed> {
+    if !applicable(mirror, step) {
+        return None;
+    }
+    let prediction = model.predict(mirror, &step.action, None);
+    let assumed = assume(&prediction)?;
+    let applied = model.apply(mirror, &step.action, assumed, step.id, None);
+    Some(Rehearsed {
+        prediction,
+        assumed,
+        created: applied.created,
+    })
+}
+
+/// Rehearses a whole plan; nothing for steps that are not applicable.
+pub fn rehearse(model: &Model, mirror: &mut Mirror, plan: &Plan) -> Vec<Option<Rehearsed>> {
+    plan.all()
+        .map(|step| rehearse_step(model, mirror, step))
+        .collect()
+}
+
+/// Whether everything that the step names was created before.
+pub fn applicable(mirror: &Mirror, step: &Step) -> bool {
+    let actor = match step.action.actor {
+        Actor::Entity(handle) | Actor::Forged(handle) => mirror.get(handle).is_some(),
+        Actor::Anyone | Actor::Nobody => true,
+    };
+    actor
+        && step
+            .action
+            .picks
+            .iter()
+            .filter_map(|p| Picked::handle(*p))
+            .all(|handle| mirror.get(handle).is_some())
+}
+
+/// What is assumed of a prediction: the first outcome, or success where something unknown decides.
+fn assume(prediction: &Prediction) -> Option<Outcome> {
+    let ok = prediction.outcomes.iter().find(|o| o.is_ok());
+    match (prediction.open, ok) {
+        (true, Some(ok)) => Some(*ok),
+        _ => prediction.outcomes.first().copied(),
+    }
+}

@@ -1,0 +1,133 @@
+//! What each rule needs and what it brings about, read off the model once: which rules can make an outcome possible.
+
+use std::collections::BTreeSet;
+
+use crate::model::action::Outcome;
+use crate::model::expression::Uses;
+use crate::model::value::KindId;
+use crate::model::{Effect, Model};
+
+/// What the rules of a model read and write.
+#[derive(Debug)]
+pub(super) struct Statics {
+    rules: Vec<Reach>,
+}
+
+/// What a rule reads and writes.
+#[derive(Debug, Default)]
+struct Reach {
+    /// The kinds of its picks, in order.
+    picked: Vec<KindId>,
+    /// The fields and plurals that each requirement reads.
+    requires: Vec<Uses>,
+    /// What its picks are filtered by.
+    picks: Uses,
+    creates: BTreeSet<KindId>,
+    deletes: BTreeSet<KindId>,
+    writes: BTreeSet<(KindId, usize)>,
+}
+
+impl Statics {
+    pub fn new(model: &Model) -> Statics {
+        let rules = model
+            .rules
+            .iter()
+            .map(|rule| {
+                let mut reach = Reach::default();
+                for pick in &rule.picks {
+                    reach.picked.push(pick.kind);
+                    if let Some(from) = &pick.from {
+                        merge(&mut reach.picks, &from.uses);
+                    }
+                }
+                let lets: Vec<_> = rule.lets.iter().collect();
+                for requirement in &rule.requires {
+                    let mut uses = requirement.that.uses.clone();
+                    for (name, expression) in &lets {
+                        if uses.variables.contains(name.as_ref()) {
+                            merge(&mut uses, &expression.uses);
+                        }
+                    }
+                    reach.requires.push(uses);
+                }
+                for success in &rule.successes {
+                    reach.effects(&success.effects);
+                }
+                reach
+            })
+            .collect();
+        Statics { rules }
+    }
+
+    /// The rules that create entities of a kind.
+    pub fn makers(&self, kind: KindId) -> Vec<usize> {
+        self.with(|reach| reach.creates.contains(&kind))
+    }
+
+    /// The rules that delete entities of a kind.
+    pub fn enders(&self, kind: KindId) -> Vec<usize> {
+        self.with(|reach| reach.deletes.contains(&kind))
+    }
+
+    /// The rules whose success may make an outcome of a rule possible: those that write what it depends on, and those
+    /// that make more of what it is about.
+    pub fn producers(&self, rule: usize, outcome: Outcome) -> Vec<usize> {
+        let reach = &self.rules[rule];
+        let mut uses = reach.picks.clone();
+        match outcome {
+            Outcome::Refused(index) => {
+                merge(&mut uses, &reach.requires[index]);
+                // The other requirements must hold, or theirs would be the answer.
+                for other in &reach.requires {
+                    merge(&mut uses, other);
+                }
+            }
+            _ => {
+                for requirement in &reach.requires {
+                    merge(&mut uses, requirement);
+                }
+            }
+        }
+        if let Outcome::Gone(index) = outcome {
+            return self.enders(reach.picked[index]);
+        }
+        self.with(|other| {
+            other.writes.iter().any(|field| uses.fields.contains(field))
+                || other.creates.iter().any(|kind| {
+                    uses.plurals.contains(kind) || reach.picked.contains(kind)
+                })
+        })
+    }
+
+    fn with(&self, holds: impl Fn(&Reach) -> bool) -> Vec<usize> {
+        (0..self.rules.len())
+            .filter(|rule| holds(&self.rules[*rule]))
+            .collect()
+    }
+}
+
+impl Reach {
+    fn effects(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Create { kind, .. } => {
+                    self.creates.insert(*kind);
+                }
+                Effect::Set { place, .. } | Effect::Unset(place) => {
+                    if let Some(kind) = place.kind {
+                        self.writes.insert((kind, place.field));
+                    }
+                }
+                Effect::Delete { kind, .. } => self.deletes.extend(*kind),
+                Effect::Each { effects, .. } | Effect::When { effects, .. } => {
+                    self.effects(effects);
+                }
+            }
+        }
+    }
+}
+
+fn merge(into: &mut Uses, from: &Uses) {
+    into.fields.extend(from.fields.iter().copied());
+    into.plurals.extend(from.plurals.iter().copied());
+}

@@ -1,0 +1,134 @@
+//! Actions and outcomes: what a principal attempts, fully symbolic, and what may come of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::value::{Handle, Value};
+use super::{Model, Rule};
+
+/// What a principal attempts: a rule, who, about what, and with which arguments.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Action {
+    /// The rule, by its position in the model.
+    pub rule: usize,
+    /// Who acts.
+    pub actor: Actor,
+    /// What it is about, pick by pick.
+    pub picks: Vec<Picked>,
+    /// The arguments in the rule's order; [`Value::Absent`] is one that is left out.
+    pub args: Vec<Value>,
+}
+
+/// Who acts, and with which credentials.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// A principal, with his credentials. One that is gone shows credentials that are no longer valid.
+    Entity(Handle),
+    /// Nobody, by a rule that is for anyone.
+    Anyone,
+    /// Nobody, where somebody is needed: no credentials at all.
+    Nobody,
+    /// Somebody whose credentials look like a principal's and are not.
+    Forged(Handle),
+}
+
+impl Actor {
+    /// The principal, if there is one.
+    pub fn handle(self) -> Option<Handle> {
+        match self {
+            Actor::Entity(handle) => Some(handle),
+            Actor::Anyone | Actor::Nobody | Actor::Forged(_) => None,
+        }
+    }
+}
+
+/// What an action is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Picked {
+    /// An entity.
+    Entity(Handle),
+    /// One that never was.
+    Never,
+}
+
+impl Picked {
+    /// The entity, if it is one.
+    pub fn handle(self) -> Option<Handle> {
+        match self {
+            Picked::Entity(handle) => Some(handle),
+            Picked::Never => None,
+        }
+    }
+}
+
+/// What may come of an action.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It is done; which of the rule's successes.
+    Ok(usize),
+    /// A requirement fails, by its position in the rule.
+    Refused(usize),
+    /// A pick never was, by its position.
+    Absent(usize),
+    /// A pick is gone, by its position.
+    Gone(usize),
+    /// The credentials are missing or not valid.
+    Unauthenticated,
+    /// An argument is outside its domain, by its position.
+    Invalid(usize),
+}
+
+impl Outcome {
+    /// The outcome's name in its rule: `ok`, `one_vote_each`, `absent world`, `invalid name`, …
+    pub fn name(self, rule: &Rule) -> String {
+        match self {
+            Outcome::Ok(n) => match &rule.successes[n].name {
+                Some(name) => format!("ok {name}"),
+                None => "ok".into(),
+            },
+            Outcome::Refused(n) => rule.requires[n].name.to_string(),
+            Outcome::Absent(n) => format!("absent {}", rule.picks[n].name),
+            Outcome::Gone(n) => format!("gone {}", rule.picks[n].name),
+            Outcome::Unauthenticated => "unauthenticated".into(),
+            Outcome::Invalid(n) => format!("invalid {}", rule.args[n].name),
+        }
+    }
+
+    /// Whether the action is done.
+    pub fn is_ok(self) -> bool {
+        matches!(self, Outcome::Ok(_))
+    }
+}
+
+/// Shows an action: `validate_proposal`. For the whole of it, see the reports.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} by {:?}", self.rule, self.actor)
+    }
+}
+
+impl Rule {
+    /// Every outcome that the rule can have, in the order of the file: successes, requirements, then the implied ones.
+    pub fn outcomes(&self, model: &Model) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = (0..self.successes.len()).map(Outcome::Ok).collect();
+        outcomes.extend((0..self.requires.len()).map(Outcome::Refused));
+        outcomes.extend((0..self.picks.len()).map(Outcome::Absent));
+        for (index, pick) in self.picks.iter().enumerate() {
+            if model.deletes(pick.kind) {
+                outcomes.push(Outcome::Gone(index));
+            }
+        }
+        if let super::By::Kind(_) = self.by {
+            outcomes.push(Outcome::Unauthenticated);
+        }
+        for (index, arg) in self.args.iter().enumerate() {
+            if arg.can_be_invalid(self.strict) {
+                outcomes.push(Outcome::Invalid(index));
+            }
+        }
+        outcomes
+    }
+}

@@ -1,0 +1,594 @@
+//! The rule book: a model as prose and tables, as `gainsay show` prints it. It is Markdown that reads well as plain
+//! text, the same for the same model, so that it can be kept as a reviewed snapshot. No credentials are in it.
+
+use std::fmt::Write;
+
+use super::action::Outcome;
+use super::expression::Expression;
+use super::file::BUILT_IN;
+use super::template::{Part, Template};
+use super::types::Type;
+use super::value::Value;
+use super::{
+    Argument, Auth, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place, Request, Rule, Statuses,
+};
+
+impl Model {
+    /// The rule book: everything that the model says, for people to read.
+    ///
+    /// ```
+    /// use gainsay::model::Model;
+    ///
+    /// let text = "model: ping\nrules:\n  ping: { by: anyone, request: GET /ping, responds: 200 }\n";
+    /// let book = Model::parse("ping.yaml", text)?.rule_book();
+    /// assert!(book.contains("GET /ping"));
+    /// # Ok::<(), gainsay::model::ModelErrors>(())
+    /// ```
+    pub fn rule_book(&self) -> String {
+        let mut book = Book {
+            model: self,
+            text: String::new(),
+        };
+        book.write();
+        book.text
+    }
+}
+
+struct Book<'a> {
+    model: &'a Model,
+    text: String,
+}
+
+impl Book<'_> {
+    fn write(&mut self) {
+        let model = self.model;
+        self.line(format_args!("# {}", model.name));
+        self.about(&model.about);
+        if !model.kinds.is_empty() {
+            self.line(format_args!("\n## Entities"));
+        }
+        for kind in &model.kinds {
+            self.kind(kind);
+        }
+        if !model.globals.is_empty() {
+            self.line(format_args!("\n## Globals\n"));
+            for global in &model.globals {
+                let ty = self.ty(&global.ty);
+                match &global.initial {
+                    Value::Unknown => self.line(format_args!("- `{}`: {ty}, unknown at first", global.name)),
+                    value => self.line(format_args!("- `{}`: {ty}, at first {}", global.name, literal(value))),
+                }
+            }
+        }
+        if !model.setup.is_empty() {
+            self.line(format_args!("\n## Set-up\n\nEvery plan begins with\n"));
+            for setup in &model.setup {
+                let name = &model.rules[setup.rule].name;
+                match setup.times {
+                    1 => self.line(format_args!("- `{name}`")),
+                    times => self.line(format_args!("- `{name}`, {times} times")),
+                }
+            }
+        }
+        if !model.rules.is_empty() {
+            self.line(format_args!("\n## Rules"));
+        }
+        for (index, rule) in model.rules.iter().enumerate() {
+            self.rule(index, rule);
+        }
+        if !model.invariants.is_empty() {
+            self.line(format_args!("\n## Invariants"));
+        }
+        for invariant in &model.invariants {
+            self.invariant(invariant);
+        }
+        if !model.tolerate.0.is_empty() {
+            self.line(format_args!("\n## Not now\n"));
+            self.line(format_args!(
+                "After {} the same request is sent again; it counts as no outcome.",
+                model.tolerate
+            ));
+        }
+        self.line(format_args!("\n## Built-in checks\n"));
+        for name in BUILT_IN {
+            let switch = match model.has_builtin(name) {
+                true => "on",
+                false => "off",
+            };
+            self.line(format_args!("- `{name}`: {switch}"));
+        }
+    }
+
+    fn kind(&mut self, kind: &Kind) {
+        self.line(format_args!("\n### {} (plural: {})", kind.name, kind.plural));
+        self.about(&kind.about);
+        let mut rows = Vec::new();
+        for (index, field) in kind.fields.iter().enumerate() {
+            let mut remarks = Vec::new();
+            if kind.key == Some(index) {
+                remarks.push("stands for it in a path");
+            }
+            if kind.owner == Some(index) {
+                remarks.push("its owner");
+            }
+            rows.push(vec![field.name.clone(), self.ty(&field.ty), remarks.join(", ")]);
+        }
+        self.table(&["field", "type", ""], &rows);
+        if let Some(auth) = &kind.auth {
+            self.line(format_args!("\nIt can act, and shows who it is by {}.", credentials(auth)));
+        }
+    }
+
+    fn rule(&mut self, index: usize, rule: &Rule) {
+        self.line(format_args!("\n### {}", rule.name));
+        self.about(&rule.about);
+        self.line(format_args!(""));
+        match rule.by {
+            By::Anyone => self.line(format_args!("- by anyone, without credentials")),
+            By::Kind(kind) => {
+                let name = &self.model.kind(kind).name;
+                self.line(format_args!("- by a `{name}` (`actor`)"));
+            }
+        }
+        for pick in &rule.picks {
+            let kind = self.model.kind(pick.kind);
+            match &pick.from {
+                None => self.line(format_args!("- picks `{}` from `{}`", pick.name, kind.plural)),
+                Some(from) => self.line(format_args!("- picks `{}` from `{}`", pick.name, source(from))),
+            }
+        }
+        for Argument { name, domain, .. } in &rule.args {
+            self.line(format_args!("- with `{name}`: `{}`", one_line(&domain.show())));
+        }
+        for (name, expression) in &rule.lets {
+            self.line(format_args!("- where `{name}` is `{}`", source(expression)));
+        }
+        if let Some(auth) = &rule.auth {
+            self.line(format_args!("- shows credentials by {}", credentials(auth)));
+        }
+        self.request(&rule.request);
+        match &rule.idempotent {
+            None => {}
+            Some(Idempotence::Natural) => {
+                self.line(format_args!("- delivered twice, it answers the same and changes nothing more"));
+            }
+            Some(Idempotence::Key(header)) => self.line(format_args!(
+                "- delivered twice with the same `{header}`, it answers the same and changes nothing more"
+            )),
+        }
+        if rule.strict_order && rule.requires.len() > 1 {
+            self.line(format_args!("- of several requirements that fail, the first decides"));
+        }
+        if rule.strict {
+            self.line(format_args!("- strict: what only a lenient server takes for valid is refused, too"));
+        }
+        if rule.weight != 1 {
+            self.line(format_args!("- weight {}", rule.weight));
+        }
+        if !rule.tags.is_empty() {
+            self.line(format_args!("- tags: {}", rule.tags.join(", ")));
+        }
+
+        let rows: Vec<_> = rule
+            .outcomes(self.model)
+            .into_iter()
+            .map(|outcome| {
+                let statuses = self.model.statuses(index, outcome);
+                vec![outcome.name(rule), statuses_of(statuses), why(rule, outcome)]
+            })
+            .collect();
+        self.table(&["outcome", "status", "when"], &rows);
+
+        for success in &rule.successes {
+            let whose = match &success.name {
+                Some(name) => format!("ok {name}"),
+                None => "ok".to_owned(),
+            };
+            self.consequences(&whose, &success.effects, &success.returns);
+        }
+        for requirement in &rule.requires {
+            self.consequences(&requirement.name, &requirement.effects, &requirement.returns);
+        }
+    }
+
+    fn request(&mut self, request: &Request) {
+        self.line(format_args!("- sends `{} {}`", request.method, request.path));
+        let parts = [("query", &request.query), ("headers", &request.headers)];
+        for (what, fields) in parts {
+            if !fields.is_empty() {
+                self.line(format_args!("  - {what} `{}`", map(fields)));
+            }
+        }
+        match &request.body {
+            Body::Empty => {}
+            Body::Json(body) => self.line(format_args!("  - JSON `{}`", template(body))),
+            Body::Text(body) => self.line(format_args!("  - text `{}`", template(body))),
+            Body::Form(fields) => self.line(format_args!("  - form `{}`", map(fields))),
+            Body::Multipart(fields) => self.line(format_args!("  - multipart `{}`", map(fields))),
+        }
+    }
+
+    fn consequences(&mut self, whose: &str, effects: &[Effect], returns: &[Check]) {
+        if !effects.is_empty() {
+            self.line(format_args!("\nAfter `{whose}`\n"));
+            self.effects(effects, 0);
+        }
+        if !returns.is_empty() {
+            self.line(format_args!("\nThe answer of `{whose}`\n"));
+            for check in returns {
+                self.line(format_args!("- {}: `{}`", check.name, source(&check.that)));
+            }
+        }
+    }
+
+    fn effects(&mut self, effects: &[Effect], depth: usize) {
+        let indent = "  ".repeat(depth);
+        for effect in effects {
+            match effect {
+                Effect::Create { kind, fields, .. } => {
+                    let kind = self.model.kind(*kind);
+                    self.line(format_args!("{indent}- there is a new `{}`", kind.name));
+                    for (field, value) in kind.fields.iter().zip(fields) {
+                        let value = value.as_ref().map_or("unknown".to_owned(), |v| format!("`{}`", template(v)));
+                        self.line(format_args!("{indent}  - {}: {value}", field.name));
+                    }
+                }
+                Effect::Set { place, value } => {
+                    let place = one_line(&place.source);
+                    self.line(format_args!("{indent}- `{place}` becomes `{}`", template(value)));
+                }
+                Effect::Unset(Place { source, keys, .. }) => {
+                    let source = one_line(source);
+                    match keys.is_empty() {
+                        true => self.line(format_args!("{indent}- `{source}` becomes `null`")),
+                        false => self.line(format_args!("{indent}- `{source}` goes")),
+                    }
+                }
+                Effect::Delete { what, .. } => {
+                    self.line(format_args!("{indent}- `{}` goes", source(what)));
+                }
+                Effect::Each { name, list, effects } => {
+                    self.line(format_args!("{indent}- for each `{name}` of `{}`", source(list)));
+                    self.effects(effects, depth + 1);
+                }
+                Effect::When { when, effects } => match when {
+                    Some(when) => {
+                        self.line(format_args!("{indent}- then, if `{}`", source(when)));
+                        self.effects(effects, depth + 1);
+                    }
+                    None => {
+                        self.line(format_args!("{indent}- then"));
+                        self.effects(effects, depth + 1);
+                    }
+                },
+            }
+        }
+    }
+
+    fn invariant(&mut self, invariant: &Invariant) {
+        self.line(format_args!("\n### {}", invariant.name));
+        self.about(&invariant.about);
+        self.line(format_args!(""));
+        if let Some((name, _)) = &invariant.each {
+            self.line(format_args!("- for every `{name}`"));
+        }
+        if let Some(when) = &invariant.when {
+            self.line(format_args!("- when `{}`", source(when)));
+        }
+        if let Some(read) = &invariant.read {
+            match &read.by {
+                Some(by) => self.line(format_args!("- asked by `{}`", source(by))),
+                None => self.line(format_args!("- asked by anyone, without credentials")),
+            }
+            self.request(&read.request);
+        }
+        for (name, expression) in &invariant.lets {
+            self.line(format_args!("- where `{name}` is `{}`", source(expression)));
+        }
+        let claim = source(&invariant.claim);
+        match invariant.mode {
+            Mode::Always => self.line(format_args!("- always `{claim}`")),
+            Mode::Eventually(millis) => {
+                let within = humantime::format_duration(std::time::Duration::from_millis(millis));
+                self.line(format_args!("- within {within} `{claim}`"));
+            }
+        }
+    }
+
+    fn about(&mut self, about: &str) {
+        if !about.is_empty() {
+            self.line(format_args!("\n{}", one_line(about)));
+        }
+    }
+
+    /// Columns of equal width, indented so that Markdown leaves them alone. A Markdown table would need every `||`
+    /// of an expression escaped.
+    fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
+        if rows.is_empty() {
+            return;
+        }
+        let head = head.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>();
+        let rows: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        self.line(format_args!(""));
+        for row in rows {
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}")).collect();
+            self.line(format_args!("    {}", cells.join("  ").trim_end()));
+        }
+    }
+
+    fn ty(&self, ty: &Type) -> String {
+        ty.show(&|kind| self.model.kind(kind).name.clone())
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+/// When an outcome comes about.
+fn why(rule: &Rule, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Ok(n) => match &rule.successes[n].when {
+            Some(when) => source(when),
+            None if rule.successes.len() > 1 => "nothing forbids it: one of these".to_owned(),
+            None => "nothing forbids it".to_owned(),
+        },
+        Outcome::Refused(n) => format!("not: {}", source(&rule.requires[n].that)),
+        Outcome::Absent(n) => format!("{} never was", rule.picks[n].name),
+        Outcome::Gone(n) => format!("{} is gone", rule.picks[n].name),
+        Outcome::Unauthenticated => "no credentials, or none that are valid".to_owned(),
+        Outcome::Invalid(n) => {
+            let Argument { name, domain, .. } = &rule.args[n];
+            format!("{name} is outside {}", one_line(&domain.show()))
+        }
+    }
+}
+
+fn statuses_of(statuses: &Statuses) -> String {
+    match statuses.0.is_empty() {
+        true => "(not tried)".to_owned(),
+        false => statuses.to_string(),
+    }
+}
+
+/// Where the credentials go, without the credentials.
+fn credentials(auth: &Auth) -> String {
+    let mut places = Vec::new();
+    let named = [
+        ("header", &auth.headers),
+        ("query parameter", &auth.query),
+        ("cookie", &auth.cookies),
+    ];
+    for (what, fields) in named {
+        places.extend(fields.iter().map(|(name, _)| format!("the {what} `{name}`")));
+    }
+    if auth.basic.is_some() {
+        places.push("a user name and a password (Basic)".to_owned());
+    }
+    if auth.bearer.is_some() {
+        places.push("a bearer token".to_owned());
+    }
+    places.join(" and ")
+}
+
+fn source(expression: &Expression) -> String {
+    one_line(&expression.source)
+}
+
+/// A template as an expression would write it.
+fn template(value: &Template) -> String {
+    match value {
+        Template::Constant(value) => literal(value),
+        Template::Expression(expression) => source(expression),
+        Template::Text(parts) => {
+            let parts = parts.iter().map(|part| match part {
+                Part::Literal(text) => text.escape_debug().to_string(),
+                Part::Expression(expression) => format!("${{{}}}", source(expression)),
+            });
+            format!("\"{}\"", parts.collect::<String>())
+        }
+        Template::List(items) => {
+            let items: Vec<_> = items.iter().map(template).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Template::Map(fields) => map(fields),
+    }
+}
+
+fn map(fields: &[(String, Template)]) -> String {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| format!("\"{name}\": {}", template(value)))
+        .collect();
+    format!("{{{}}}", fields.join(", "))
+}
+
+fn literal(value: &Value) -> String {
+    value.to_json(&|handle| handle.to_string().into()).to_string()
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_book_says_it_all() {
+        let text = r#"
+model: notes
+about: Users write notes.
+defaults: { tolerate: [429, 503] }
+builtin: { isolation: false }
+entities:
+  user:
+    fields: { id: string, token: secret }
+    auth: { headers: { X-Key: "${self.token}" } }
+  note:
+    about: A line of text.
+    fields: { id: string, author: user, text: string, likes: "map(user, int)" }
+    owner: author
+globals: { written: { type: int, initial: 0 } }
+setup: [ register: 2 ]
+rules:
+  register:
+    by: anyone
+    request: POST /users
+    responds: 201
+    creates: { user: { id: "${body.id}", token: "${body.token}" } }
+  write:
+    by: user
+    with: { text: "text(1, 20)" }
+    request: POST /notes
+    json: { text: "${text}", by: "me, ${actor}" }
+    responds: 201
+    creates: { note: { id: "${body.id}", author: "${actor}", text: "${text}" } }
+    sets: { written: "${written + 1}" }
+  like:
+    by: user
+    pick: { note: notes }
+    request: PUT /notes/{note}/like
+    idempotent: true
+    requires:
+      not_ones_own: { that: note.author != actor || written > 9, else: { status: 403, returns: { says_why: has(body.why) } } }
+    responds: [200, 204]
+    returns: { counted: body.likes == size(note.likes) }
+    sets: { "note.likes[actor]": 1 }
+    then: [ { when: size(note.likes) > 2, deletes: note } ]
+invariants:
+  reads_back:
+    for: note
+    by: note.author
+    read: GET /notes/{note}
+    eventually: body.text == note.text
+    within: 1500ms
+"#;
+        let model = Model::parse("notes.yaml", text).unwrap_or_else(|e| panic!("{}", e.render(false, 100)));
+        let expected = r#"# notes
+
+Users write notes.
+
+## Entities
+
+### user (plural: users)
+
+    field  type
+    id     string  stands for it in a path
+    token  secret
+
+It can act, and shows who it is by the header `X-Key`.
+
+### note (plural: notes)
+
+A line of text.
+
+    field   type
+    id      string          stands for it in a path
+    author  user            its owner
+    text    string
+    likes   map(user, int)
+
+## Globals
+
+- `written`: int, at first 0
+
+## Set-up
+
+Every plan begins with
+
+- `register`, 2 times
+
+## Rules
+
+### register
+
+- by anyone, without credentials
+- sends `POST /users`
+
+    outcome  status  when
+    ok       201     nothing forbids it
+
+After `ok`
+
+- there is a new `user`
+  - id: `body.id`
+  - token: `body.token`
+
+### write
+
+- by a `user` (`actor`)
+- with `text`: `text(1, 20)`
+- sends `POST /notes`
+  - JSON `{"text": text, "by": "me, ${actor}"}`
+
+    outcome          status      when
+    ok               201         nothing forbids it
+    unauthenticated  401         no credentials, or none that are valid
+    invalid text     400 or 422  text is outside text(1, 20)
+
+After `ok`
+
+- there is a new `note`
+  - id: `body.id`
+  - author: `actor`
+  - text: `text`
+  - likes: `{}`
+- `written` becomes `written + 1`
+
+### like
+
+- by a `user` (`actor`)
+- picks `note` from `notes`
+- sends `PUT /notes/{note}/like`
+- delivered twice, it answers the same and changes nothing more
+
+    outcome          status      when
+    ok               200 or 204  nothing forbids it
+    not_ones_own     403         not: note.author != actor || written > 9
+    absent note      404         note never was
+    gone note        404         note is gone
+    unauthenticated  401         no credentials, or none that are valid
+
+After `ok`
+
+- `note.likes[actor]` becomes `1`
+- then, if `size(note.likes) > 2`
+  - `note` goes
+
+The answer of `ok`
+
+- counted: `body.likes == size(note.likes)`
+
+The answer of `not_ones_own`
+
+- says_why: `has(body.why)`
+
+## Invariants
+
+### reads_back
+
+- for every `note`
+- asked by `note.author`
+- sends `GET /notes/{note}`
+- within 1s 500ms `body.text == note.text`
+
+## Not now
+
+After 429 or 503 the same request is sent again; it counts as no outcome.
+
+## Built-in checks
+
+- `no_server_errors`: on
+- `conformance`: on
+- `isolation`: off
+- `no_secrets_leaked`: on
+- `recovers`: on
+"#;
+        assert_eq!(model.rule_book(), expected);
+    }
+}
