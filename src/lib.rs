@@ -1,2 +1,6 @@
 pub mod model;
 pub mod generate;
+pub mod demo;
+pub mod drive;
+pub mod check;
+pub mod shrink;

@@ -98,8 +98,8 @@ fn sound_models() -> Vec<String> {
 
 #[test]
 fn a_model_that_is_cut_short_is_no_surprise() {
-    for text in sound_models() {
-        for end in (0..text.len()).step_by(97) {
+    for (text, step) in sound_models().iter().zip([97, 485]) {
+        for end in (0..text.len()).step_by(step) {
             if text.is_char_boundary(end) {
                 read(&text[..end]);
             }
@@ -124,7 +124,7 @@ fn a_garbled_model_is_no_surprise() {
     let mut random = Xorshift(0x9e37_79b9_7f4a_7c15);
     for text in sound_models() {
         let lines: Vec<&str> = text.lines().collect();
-        for _ in 0..150 {
+        for _ in 0..50 {
             let mut garbled = lines.clone();
             for _ in 0..=random.below(4) {
                 let at = random.below(garbled.len());
@@ -148,7 +148,7 @@ fn a_model_with_characters_swapped_is_no_surprise() {
     let mut random = Xorshift(0x2545_f491_4f6c_dd1d);
     for text in sound_models() {
         let chars: Vec<char> = text.chars().collect();
-        for _ in 0..150 {
+        for _ in 0..50 {
             let mut garbled = chars.clone();
             for _ in 0..=random.below(3) {
                 let at = random.below(garbled.len());

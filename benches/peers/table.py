@@ -35,7 +35,7 @@ for engine in dict.fromkeys(run["engine"] for run in runs):
             spread([run["shrink_requests"] for run in found], len(found) - len(done)),
             spread([run["shrink_replays"] for run in found], len(found) - len(done)),
             steps or "–",
-            f"{longer} of {len(done)}",
+            f"{longer} of {len(done)}" if bug in SHORTEST else "–",
         ]
         print("| " + " | ".join(str(cell) for cell in cells) + " |")
 stopped = [run for run in runs if run["stopped"]]

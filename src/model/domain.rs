@@ -111,6 +111,11 @@ pub fn is_generator(name: &str) -> bool {
     GENERATORS.iter().any(|(n, _, _)| *n == name)
 }
 
+/// The names of the generators.
+pub fn generators() -> impl Iterator<Item = &'static str> {
+    GENERATORS.iter().map(|(name, _, _)| *name)
+}
+
 /// A mistake in a domain: the node it is about, what is wrong, what to do.
 pub type DomainMistake = (u64, String, String);
 

@@ -18,6 +18,7 @@ use cel::{Context, Env, ExecutionError, IdedExpr};
 use ordered_float::OrderedFloat;
 
 use super::mirror::Mirror;
+use super::parts::{compared, unparse};
 use super::value::{Handle, KindId, Value};
 
 /// A native function that a Rust test registers for its models: values in, a value out.
@@ -218,6 +219,26 @@ impl Expression {
                     ))
                 })
         })
+    }
+
+    /// The parts of a claim that matter to a reader, and their values: both sides of each comparison that is not a
+    /// constant, `body.status` → `"draft"`. What has no value here is left out.
+    pub fn parts(&self, scope: &Scope<'_>) -> Vec<(String, Result<Value, EvalError>)> {
+        let mut sides = Vec::new();
+        compared(&self.ast, &mut sides);
+        sides
+            .into_iter()
+            .filter_map(|side| {
+                let text = unparse(side)?;
+                let mut context = Context::with_env(environment());
+                context.set_variable_resolver(scope);
+                let value = match cel::Value::resolve_val(side, &context) {
+                    Ok(val) => unwrap(val.as_ref()),
+                    Err(error) => Err(explain(&error)),
+                };
+                Some((text, value))
+            })
+            .collect()
     }
 
     fn with_result<T>(

@@ -14,7 +14,7 @@ use super::reader::{Fields, Reader};
 use super::template::Template;
 use super::tree::{self, Data, Key, Node};
 use super::types::Type;
-use super::typing::{Environment, KindSchema, Schema};
+use super::typing::{Environment, KindSchema, Schema, article};
 use super::value::{KindId, Value};
 use super::*;
 
@@ -118,10 +118,20 @@ impl Model {
         let root = tree::parse(text).map_err(|(span, message)| {
             fail(vec![Mistake {
                 span,
-                message: format!("this is not YAML: {message}"),
+                message: match message.contains("plain word") {
+                    true => message.clone(),
+                    false => format!("this is not YAML: {message}"),
+                },
                 help: not_yaml(text, &message),
             }])
         })?;
+        if matches!(root.data, Data::Null) {
+            return Err(fail(vec![Mistake {
+                span: 0..0,
+                message: "the model is empty".to_owned(),
+                help: "begin the file with `model: NAME`, and say what principals may attempt under `rules:`".to_owned(),
+            }]));
+        }
         let mut file = File {
             reader: Reader {
                 text,
@@ -131,6 +141,7 @@ impl Model {
                     natives: natives.keys().cloned().collect(),
                 },
                 mistakes: Vec::new(),
+                muted: BTreeSet::new(),
             },
             defaults: Defaults::default(),
             notes: Notes::default(),
@@ -362,7 +373,8 @@ impl File<'_> {
             if let Some(node) = fields.get("fields") {
                 for (field, node) in self.reader.entries(node, "`fields`") {
                     self.reader.word(field, "a field");
-                    let ty = self.reader.ty(node).unwrap_or(Type::Any);
+                    // Of an unknown type anything may be, and nothing need be said.
+                    let ty = self.reader.ty(node).unwrap_or(Type::Optional(Box::new(Type::Any)));
                     list.push((field.name.clone(), ty));
                 }
             }
@@ -473,7 +485,7 @@ impl File<'_> {
                     let initial = fields.get("initial").and_then(|n| {
                         let template = self.reader.template(n, &Environment::default())?;
                         if let Some(ty) = &ty {
-                            self.fits(key, n, &template, ty);
+                            self.fits(key, n, &template, ty, false);
                         }
                         constant_of(&template).or_else(|| {
                             self.reader.mistake(
@@ -727,10 +739,10 @@ impl File<'_> {
                 _ => None,
             };
             let Some(kind) = kind else {
-                let shown = self.reader.schema.show(&ty);
+                let shown = self.reader.schema.a(&ty);
                 self.reader.mistake(
                     node.span.clone(),
-                    format!("a pick is from a list of entities, and this is a {shown}"),
+                    format!("a pick is from a list of entities, and this is {shown}"),
                     "pick from a plural, such as `worlds`, or from a list that a filter yields"
                         .to_owned(),
                 );
@@ -1002,7 +1014,7 @@ impl File<'_> {
             let what = format!("the requirement `{}`", name.name);
             let parts = self.reader.fields(node, &what, &["that", "else"]);
             let Some(that) = parts.get("that") else {
-                if parts.lacks("that") && matches!(node.data, Data::Map(_) | Data::Null) {
+                if parts.lacks("that") {
                     self.reader.mistake(
                         name.span.clone(),
                         format!("{what} does not say what must be true"),
@@ -1173,7 +1185,7 @@ impl File<'_> {
                         if let (Some(place), Some(value)) = (place, value) {
                             if let (Some(kind), []) = (place.kind, place.keys.as_slice()) {
                                 let ty = self.reader.schema.of(kind).fields[place.field].1.clone();
-                                self.fits(key, node, &value, &ty);
+                                self.fits(key, node, &value, &ty, true);
                             }
                             effects.push(Effect::Set { place, value });
                         }
@@ -1212,10 +1224,10 @@ impl File<'_> {
                             other => entity(other),
                         };
                         if !sound {
-                            let shown = self.reader.schema.show(&ty);
+                            let shown = self.reader.schema.a(&ty);
                             self.reader.mistake(
                                 expression.span.clone(),
-                                format!("entities are deleted, and this is a {shown}"),
+                                format!("entities are deleted, and this is {shown}"),
                                 "name an entity or a list of them; a field is emptied with `unsets`",
                             );
                         }
@@ -1273,7 +1285,7 @@ impl File<'_> {
                     Some((key, node)) => {
                         let template = self.reader.template(node, env);
                         if let Some(template) = &template {
-                            self.fits(key, node, template, ty);
+                            self.fits(key, node, template, ty, true);
                         }
                         fields.push(template);
                     }
@@ -1302,8 +1314,8 @@ impl File<'_> {
         }
     }
 
-    /// Reports a constant that cannot be the value of a field.
-    fn fits(&mut self, key: &Key, node: &Node, template: &Template, ty: &Type) {
+    /// Reports a constant that cannot be the value of a field; `computed` says whether an expression could stand there.
+    fn fits(&mut self, key: &Key, node: &Node, template: &Template, ty: &Type, computed: bool) {
         let Template::Constant(value) = template else {
             return;
         };
@@ -1318,11 +1330,12 @@ impl File<'_> {
             },
         };
         if !fits {
-            let shown = self.reader.schema.show(ty);
-            let message = format!("`{}` is a {shown}, and this is {}", key.name, node.what());
+            let shown = self.reader.schema.a(ty);
+            let message = format!("`{}` is {shown}, and this is {}", key.name, node.what());
             let help = match ty.bare() {
                 Type::Entity(_) => "write an expression: `${…}`".to_owned(),
-                _ => format!("write a {shown}, or an expression that yields one: `${{…}}`"),
+                _ if !computed => format!("write {shown}"),
+                _ => format!("write {shown}, or an expression that yields one: `${{…}}`"),
             };
             self.reader.mistake(node.span.clone(), message, help);
         }
@@ -1419,7 +1432,10 @@ impl File<'_> {
                 let (entity, ty) =
                     self.reader.key_part(&select.operand, &source, key, env)?;
                 let Type::Entity(kind) = ty.bare() else {
-                    not_a_place(self);
+                    // Of what could not be read, the mistake has been reported.
+                    if *ty.bare() != Type::Any || self.reader.mistakes.is_empty() {
+                        not_a_place(self);
+                    }
                     return None;
                 };
                 let kind = *kind;
@@ -1555,10 +1571,10 @@ impl File<'_> {
                             other => other.clone(),
                         };
                         if !matches!(list, Type::Entity(_) | Type::Any) {
-                            let shown = self.reader.schema.show(&ty);
+                            let shown = self.reader.schema.a(&ty);
                             self.reader.mistake(
                                 by.span.clone(),
-                                format!("a principal asks, and this is a {shown}"),
+                                format!("a principal asks, and this is {shown}"),
                                 "name an entity that has `auth`, or `anyone`".to_owned(),
                             );
                         }
@@ -1623,9 +1639,13 @@ impl File<'_> {
             }
             (None, None) if !(fields.lacks("always") && fields.lacks("eventually")) => return None,
             _ => {
+                let says = match fields.get("always") {
+                    Some(_) => "says both `always` and `eventually`",
+                    None => "says neither `always` nor `eventually`",
+                };
                 self.reader.mistake(
                     name.span.clone(),
-                    format!("{what} says either `always` or `eventually`"),
+                    format!("{what} {says}"),
                     "say what must hold under one of them".to_owned(),
                 );
                 return None;
@@ -1669,7 +1689,7 @@ impl File<'_> {
                 if kind.auth.is_none() {
                     self.reader.mistake(
                         rule.span.clone(),
-                        format!("the rule `{}` can never be tried: a {} cannot act", rule.name, kind.name),
+                        format!("the rule `{}` can never be tried: {} cannot act", rule.name, article(&kind.name)),
                         format!("say under `entities: {}:` where its credentials go, with `auth:`", kind.name),
                     );
                 }
@@ -1680,8 +1700,9 @@ impl File<'_> {
                     self.reader.mistake(
                         pick.span.clone(),
                         format!(
-                            "the rule `{}` can never be tried: no rule creates a {}",
-                            rule.name, kind.name
+                            "the rule `{}` can never be tried: no rule creates {}",
+                            rule.name,
+                            article(&kind.name)
                         ),
                         format!("add `creates: {{ {}: … }}` to the rule that makes one", kind.name),
                     );
@@ -1751,11 +1772,10 @@ fn names_under(fields: &Fields<'_>, key: &str) -> Vec<String> {
 fn not_yaml(text: &str, message: &str) -> String {
     let tabbed = text.lines().any(|l| l.trim_start_matches(' ').starts_with('\t'));
     let help = match message {
-        _ if text.trim().is_empty() => "begin the file with `model: NAME`",
         _ if tabbed => "indent with spaces; YAML takes no tabs",
         m if m.contains("alias") || m.contains("anchor") => "an alias `*name` needs an anchor `&name` before it",
         m if m.contains("plain word") => "write a word before the colon; a key with { or [ in it needs quotes",
-        _ => "look for an unclosed bracket or quote, an uneven indent, or a text with `: ` or ` #` in it that needs quotes",
+        _ => "look for an unclosed bracket or quote, an uneven indent, or a text that needs quotes: one with `: ` or ` #` in it, or that begins with [, {, \", ', *, &, ! or |",
     };
     help.to_owned()
 }

@@ -10,6 +10,7 @@ pub mod expression;
 mod file;
 pub mod mirror;
 pub mod oracle;
+mod parts;
 mod reader;
 pub mod show;
 pub mod template;

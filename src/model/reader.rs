@@ -1,7 +1,7 @@
 //! The low level of reading a model: maps with known keys, names, statuses, types, expressions and templates out of a
 //! spanned tree. Each mistake is noted with its place, and reading goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -24,6 +24,8 @@ pub(super) struct Reader<'a> {
     pub text: &'a str,
     pub schema: Schema,
     pub mistakes: Vec<Mistake>,
+    /// Where scalars begin that nothing more is said about.
+    pub muted: BTreeSet<usize>,
 }
 
 /// A map of the file whose keys are known.
@@ -31,6 +33,8 @@ pub(super) struct Fields<'a> {
     entries: Vec<(&'a Key, &'a Node)>,
     /// Known keys that unknown ones are probably meant to be.
     meant: Vec<String>,
+    /// Whether it is no map at all, or some unknown key may have been meant to be any of the few known ones.
+    muddled: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -44,7 +48,7 @@ impl<'a> Fields<'a> {
 
     /// Whether a key is missing, and not just misspelt, which has been reported.
     pub fn lacks(&self, name: &str) -> bool {
-        self.entry(name).is_none() && self.meant.iter().all(|m| m != name)
+        self.entry(name).is_none() && !self.muddled && self.meant.iter().all(|m| m != name)
     }
 
     /// The entries in the order of the file.
@@ -60,16 +64,25 @@ struct Origin {
 }
 
 impl Origin {
-    fn bytes(&self, text: &str, chars: &Range<usize>) -> Range<usize> {
-        if !self.exact {
+    /// The bytes of the file for bytes of the scalar's text.
+    fn bytes(&self, file: &str, text: &str, range: &Range<usize>) -> Range<usize> {
+        if self.exact {
+            return self.span.start + range.start..self.span.start + range.end;
+        }
+        // Folding and escapes move the text about, but seldom what the mistake is about: the nth time that it stands
+        // in the text is the nth time that it stands in the file.
+        let raw = file.get(self.span.clone()).unwrap_or_default();
+        let (Some(part), Some(before)) = (text.get(range.clone()), text.get(..range.start)) else {
+            return self.span.clone();
+        };
+        if part.trim().is_empty() || raw.matches(part).count() != text.matches(part).count() {
             return self.span.clone();
         }
-        let at = |n: usize| {
-            text.char_indices()
-                .nth(n)
-                .map_or(text.len(), |(byte, _)| byte)
-        };
-        self.span.start + at(chars.start)..self.span.start + at(chars.end)
+        let nth = before.matches(part).count();
+        match raw.match_indices(part).nth(nth) {
+            Some((at, _)) => self.span.start + at..self.span.start + at + part.len(),
+            None => self.span.clone(),
+        }
     }
 
     fn within(&self, bytes: &Range<usize>) -> Origin {
@@ -113,14 +126,31 @@ impl<'a> Reader<'a> {
                 self.mistake(
                     node.span.clone(),
                     format!("{what} is a map, and this is {}", node.what()),
-                    "write `KEY: VALUE` pairs, one in a line below, or in braces",
+                    shape(what),
                 );
                 return Vec::new();
             }
         };
         let mut seen: BTreeMap<&str, ()> = BTreeMap::new();
         let mut out = Vec::new();
-        for (key, value) in entries {
+        for (index, (key, value)) in entries.iter().enumerate() {
+            if let Some((_, cut)) = index.checked_sub(1).and_then(|i| entries.get(i))
+                && matches!(value.data, Data::Null)
+                && let Data::Text(text) = &cut.data
+                && self.is_plain(cut)
+                && opens_more_than_it_closes(text)
+            {
+                if self.muted.insert(cut.span.start) {
+                    let whole = self.text.get(cut.span.start..key.span.end).unwrap_or(text).replace('\n', " ");
+                    let quote = if whole.contains('"') { '\'' } else { '"' };
+                    self.mistake(
+                        cut.span.clone(),
+                        "the comma behind this ends it, as within { } commas do",
+                        format!("put it in quotes: {quote}{whole}{quote}"),
+                    );
+                }
+                continue;
+            }
             if seen.insert(&key.name, ()).is_some() {
                 self.mistake(
                     key.span.clone(),
@@ -138,6 +168,7 @@ impl<'a> Reader<'a> {
     pub fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Fields<'n> {
         let mut entries = self.entries(node, what);
         let mut meant = Vec::new();
+        let mut muddled = !matches!(node.data, Data::Map(_) | Data::Null);
         entries.retain(|(key, _)| {
             let is_known = known.contains(&key.name.as_str());
             if !is_known {
@@ -146,7 +177,10 @@ impl<'a> Reader<'a> {
                         meant.push(near.to_owned());
                         format!("did you mean `{near}`?")
                     }
-                    None => format!("its keys are {}", known.join(", ")),
+                    None => {
+                        muddled |= known.len() <= 4;
+                        format!("its keys are {}", known.join(", "))
+                    }
                 };
                 self.mistake(
                     key.span.clone(),
@@ -156,7 +190,11 @@ impl<'a> Reader<'a> {
             }
             is_known
         });
-        Fields { entries, meant }
+        Fields {
+            entries,
+            meant,
+            muddled,
+        }
     }
 
     /// A string.
@@ -226,7 +264,7 @@ impl<'a> Reader<'a> {
             self.mistake(
                 key.span.clone(),
                 format!("`{}` means something else in expressions", key.name),
-                format!("give {what} another name"),
+                "give it another name".to_owned(),
             );
             return false;
         }
@@ -310,7 +348,16 @@ impl<'a> Reader<'a> {
             let kinds: Vec<&str> = self.schema.kinds.iter().map(|k| k.name.as_str()).collect();
             let scalars = ["string", "int", "number", "bool", "time", "json", "secret", "private"];
             let word = text.trim_end_matches('?');
-            let help = match nearest(word, scalars.into_iter().chain(kinds)) {
+            let alias = match word {
+                "float" | "double" | "decimal" => Some("number"),
+                "integer" | "long" => Some("int"),
+                "boolean" => Some("bool"),
+                "str" | "text" | "uuid" => Some("string"),
+                "date" | "datetime" | "timestamp" => Some("time"),
+                "object" | "any" => Some("json"),
+                _ => None,
+            };
+            let help = match alias.or(nearest(word, scalars.into_iter().chain(kinds))) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
                     "a type is string, int, number, bool, time, json, secret, private, the name of an entity, X?, [X] or map(K, V)".to_owned()
@@ -407,10 +454,10 @@ impl<'a> Reader<'a> {
     ) -> Option<Expression> {
         let (expression, ty) = self.expression(node, what, env)?;
         if !matches!(ty.bare(), Type::Bool | Type::Any) {
-            let shown = self.schema.show(&ty);
+            let shown = self.schema.a(&ty);
             self.mistake(
                 expression.span.clone(),
-                format!("{what} is true or false, and this yields a {shown}"),
+                format!("{what} is true or false, and this yields {shown}"),
                 "compare it with something: `x == …`, `x != null`",
             );
             return None;
@@ -418,29 +465,40 @@ impl<'a> Reader<'a> {
         Some(expression)
     }
 
+    /// Whether a scalar stands in the file without quotes.
+    fn is_plain(&self, node: &Node) -> bool {
+        !self.text.get(node.span.start..).unwrap_or_default().starts_with(['"', '\''])
+    }
+
     fn parse(&mut self, text: &str, origin: &Origin) -> Option<(IdedExpr, SourceInfo)> {
+        if self.muted.contains(&origin.span.start) {
+            return None;
+        }
         match environment().parser().parse_with_source_info(text) {
             Ok(parsed) => Some(parsed),
             Err(errors) => {
                 // The parser recovers and reports follow-up errors; the first is the one to mend.
                 let first = errors.errors.first();
-                let message = first.map_or("not an expression".to_owned(), |e| e.msg.clone());
-                let mut span = origin.span.clone();
-                if let (true, Some(error)) = (origin.exact, first) {
-                    let line: usize = usize::try_from(error.pos.0 - 1).unwrap_or(0);
-                    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+                let mut at = text.len();
+                if let Some(error) = first {
+                    let line = usize::try_from(error.pos.0 - 1).unwrap_or(0);
                     let column = usize::try_from(error.pos.1 - 1).unwrap_or(0);
-                    let at = (origin.span.start + before + column).min(origin.span.end);
-                    span = at..at + usize::from(at < origin.span.end);
+                    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+                    let rest = text.get(before..).unwrap_or_default();
+                    at = before + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
                 }
-                let message = message
-                    .trim_start_matches("Syntax error: ")
-                    .replace("<EOF>", "the end of the expression");
-                self.mistake(
-                    span,
-                    format!("this is not an expression: {message}"),
-                    "expressions are CEL: https://cel.dev".to_owned(),
-                );
+                let said = first.map_or("", |e| e.msg.as_str());
+                let (length, message, help) = unparsable(&text[at..], said);
+                let range = at..at + length;
+                let span = match length {
+                    // Where the text ends, its last character is shown.
+                    0 if origin.exact => {
+                        let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
+                        origin.bytes(self.text, text, &(last..text.len()))
+                    }
+                    _ => origin.bytes(self.text, text, &range),
+                };
+                self.mistake(span, format!("this is not an expression: {message}"), help);
                 None
             }
         }
@@ -471,7 +529,7 @@ impl<'a> Reader<'a> {
             return Some((expression, ty));
         }
         for problem in problems {
-            let span = origin.bytes(text, &problem.range);
+            let span = origin.bytes(self.text, text, &problem.range);
             self.mistake(span, problem.message, problem.help);
         }
         None
@@ -586,6 +644,10 @@ impl<'a> Reader<'a> {
                 let origin = self.origin(node, &text);
                 let (ast, source) = self.parse(&text, &origin)?;
                 let mut mistakes = Vec::new();
+                let env = &Environment {
+                    generators: true,
+                    ..env.clone()
+                };
                 let schema = &self.schema;
                 let result = domain::read(&ast, &mut |expr| {
                     let (_, uses, problems) = typing::check(expr, &source, schema, env);
@@ -597,13 +659,13 @@ impl<'a> Reader<'a> {
                     );
                     let shown: Arc<str> = match expr.id == ast.id {
                         true => text.as_str().into(),
-                        false => "an expression".into(),
+                        false => argument_text(&text, expr, &source).unwrap_or("an expression").into(),
                     };
                     let span = origin.span.clone();
                     sound.then(|| Arc::new(Expression::new(shown, span, expr.clone(), uses)))
                 });
                 for (range, message, help) in mistakes {
-                    let span = origin.bytes(&text, &range);
+                    let span = origin.bytes(self.text, &text, &range);
                     self.mistake(span, message, help);
                 }
                 match result {
@@ -618,11 +680,8 @@ impl<'a> Reader<'a> {
                     }
                     Err(problems) => {
                         for (id, message, help) in problems {
-                            let range = source.offset_for(id).map_or(
-                                0..text.chars().count(),
-                                |(start, stop)| start as usize..stop as usize + 1,
-                            );
-                            let span = origin.bytes(&text, &range);
+                            let range = typing::place_of(&source, id);
+                            let span = origin.bytes(self.text, &text, &range);
                             self.mistake(span, message, help);
                         }
                         None
@@ -671,6 +730,102 @@ impl<'a> Reader<'a> {
     pub fn start_of(&self, node: &Node, text: &str) -> usize {
         self.origin(node, text).span.start
     }
+}
+
+fn opens_more_than_it_closes(text: &str) -> bool {
+    let opened = text.matches(['(', '[', '{']).count();
+    opened > text.matches([')', ']', '}']).count()
+}
+
+/// How a map is written.
+fn shape(what: &str) -> String {
+    let example = match what {
+        "a model" => "begin the file with `model: NAME`, then `entities:`, `rules:` and `invariants:`",
+        "`entities`" => "write `NAME: { fields: { … } }`, one in a line",
+        "`fields`" => "write `{ NAME: TYPE, … }`",
+        "`pick`" => "write `pick: { NAME: PLURAL }`",
+        "`with`" => "write `with: { NAME: GENERATOR }`",
+        "`let`" => "write `let: { NAME: EXPRESSION }`",
+        "`returns`" => "write `returns: { NAME: EXPRESSION }`",
+        "`requires`" => "write `requires: { NAME: { that: EXPRESSION, else: STATUS } }`",
+        "`creates`" => "write `creates: { ENTITY: { FIELD: VALUE, … } }`",
+        "`sets`" => "write `sets: { PLACE: VALUE }`",
+        "`auth`" => "write `auth: { bearer: \"${self.token}\" }`, or `headers`, `query`, `cookies`, `basic`",
+        _ if what.starts_with("the requirement") => "write `{ that: EXPRESSION, else: STATUS }`",
+        _ => "write `KEY: VALUE` pairs, one in a line below, or in braces",
+    };
+    example.to_owned()
+}
+
+/// What is wrong with an expression that does not parse, from what is left of it where the parser gave up and from what
+/// the parser says: how many bytes it is about, what is wrong, and what to do.
+fn unparsable(rest: &str, said: &str) -> (usize, String, String) {
+    let word = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    let signs = ["==", "!=", "<=", ">=", "=>", "&&", "||"];
+    let length = match word {
+        0 if signs.iter().any(|sign| rest.starts_with(sign)) => 2,
+        0 => rest.chars().next().map_or(0, char::len_utf8),
+        _ => word,
+    };
+    let found = &rest[..length];
+    if length == 0 {
+        let message = match said.contains("missing ')'") {
+            true => "a `)` is missing at its end",
+            false => "it ends too early",
+        };
+        let help = "count the brackets and quotes, and look for an operator that nothing follows";
+        return (0, message.to_owned(), help.to_owned());
+    }
+    let help = match found {
+        "=" => "compare with `==`",
+        "and" | "AND" => "write `&&`",
+        "or" | "OR" => "write `||`",
+        "not" | "NOT" => "write `!`",
+        "&" => "write `&&`",
+        "|" => "write `||`",
+        "is" => "compare with `==`",
+        "\"" | "'" => "close the quote; within a text in double quotes write \\\"",
+        "$" => "an expression is written bare, without `${…}`",
+        "=>" => "write `>=`",
+        _ => "expressions are CEL: https://cel.dev. Look for a value or an operator that is missing before this, or a bracket too many",
+    };
+    (length, format!("`{found}` cannot stand here"), help.to_owned())
+}
+
+/// The text of an argument of a generator: from where it begins to the comma or bracket that ends it.
+fn argument_text<'t>(text: &'t str, expr: &IdedExpr, source: &SourceInfo) -> Option<&'t str> {
+    fn first(expr: &IdedExpr, source: &SourceInfo) -> usize {
+        let own = typing::place_of(source, expr.id).start;
+        match &expr.expr {
+            Expr::Select(select) => own.min(first(&select.operand, source)),
+            Expr::Call(call) => {
+                let inner = call.target.iter().map(|t| first(t, source)).chain(call.args.iter().map(|a| first(a, source)));
+                inner.fold(own, usize::min)
+            }
+            Expr::Comprehension(c) => own.min(first(&c.iter_range, source)),
+            _ => own,
+        }
+    }
+    let start = first(expr, source);
+    // A bracket that only groups belongs to the argument, but not to the tree.
+    let before = text.get(..start)?.trim_end();
+    if before.strip_suffix('(').is_some_and(|b| !b.trim_end().ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
+        return None;
+    }
+    let mut depth = 0usize;
+    let mut quote = None;
+    for (at, c) in text[start..].char_indices() {
+        match (quote, c) {
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}' | ',') if depth == 0 => return Some(text[start..start + at].trim()),
+            (None, ')' | ']' | '}') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    Some(text[start..].trim())
 }
 
 /// The type of what a domain holds.

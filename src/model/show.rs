@@ -8,6 +8,7 @@ use super::expression::Expression;
 use super::file::BUILT_IN;
 use super::template::{Part, Template};
 use super::types::Type;
+use super::typing::article;
 use super::value::Value;
 use super::{
     Argument, Auth, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place, Request, Rule, Statuses,
@@ -127,7 +128,9 @@ impl Book<'_> {
             By::Anyone => self.line(format_args!("- by anyone, without credentials")),
             By::Kind(kind) => {
                 let name = &self.model.kind(kind).name;
-                self.line(format_args!("- by a `{name}` (`actor`)"));
+                let article = article(name);
+                let article = article.trim_end_matches(name.as_str());
+                self.line(format_args!("- by {article}`{name}` (`actor`)"));
             }
         }
         for pick in &rule.picks {

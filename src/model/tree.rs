@@ -79,6 +79,8 @@ pub fn parse(text: &str) -> Result<Node, (Range<usize>, String)> {
     let options = serde_saphyr::options! {
         // Duplicate keys are reported by the reader of the tree, with both places.
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        // YAML 1.2: `n`, `on` and `yes` are words, as keys and as values.
+        strict_booleans: true,
     };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let error = error.without_snippet();
@@ -225,6 +227,17 @@ mod tests {
         assert_eq!(&text[items[0].span.clone()], "x y");
         assert_eq!(&text[items[1].span.clone()], "'q: r'");
         assert_eq!(&text[items[2].span.clone()], "\"z\"");
+    }
+
+    #[test]
+    fn only_true_and_false_are_truth_values() {
+        let tree = parse("{ n: yes, on: false }").unwrap();
+        let Data::Map(entries) = &tree.data else {
+            panic!("a map")
+        };
+        assert_eq!([entries[0].0.name.as_str(), entries[1].0.name.as_str()], ["n", "on"]);
+        assert!(matches!(&entries[0].1.data, Data::Text(t) if t == "yes"));
+        assert!(matches!(entries[1].1.data, Data::Bool(false)));
     }
 
     #[test]

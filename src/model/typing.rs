@@ -52,9 +52,22 @@ impl Schema {
         &self.kinds[usize::from(kind.0)]
     }
 
+    /// A type with its article.
+    pub fn a(&self, ty: &Type) -> String {
+        article(&self.show(ty))
+    }
+
     /// A type as people write it.
     pub fn show(&self, ty: &Type) -> String {
         ty.show(&|kind| self.of(kind).name.clone())
+    }
+}
+
+/// A noun with its article.
+pub fn article(noun: &str) -> String {
+    match noun.starts_with(['a', 'e', 'i', 'o']) {
+        true => format!("an {noun}"),
+        false => format!("a {noun}"),
     }
 }
 
@@ -67,12 +80,14 @@ pub struct Environment {
     pub answer: bool,
     /// Whether `before` stands for the mirror before the step.
     pub before: bool,
+    /// Whether generators may stand here.
+    pub generators: bool,
 }
 
 /// A mistake in an expression.
 #[derive(Debug)]
 pub struct Problem {
-    /// Its characters within the expression.
+    /// Its bytes within the expression.
     pub range: Range<usize>,
     /// What is wrong.
     pub message: String,
@@ -106,6 +121,23 @@ struct Checker<'a> {
     locals: Vec<(String, Type)>,
     uses: Uses,
     problems: Vec<Problem>,
+}
+
+/// The bytes of a node in the text of its expression: of a call its name, of an operator its sign.
+pub fn place_of(source: &SourceInfo, id: u64) -> Range<usize> {
+    let text = source.source.as_str();
+    let Some((start, stop)) = source.offset_for(id) else {
+        return 0..text.len();
+    };
+    let start = text.floor_char_boundary(start as usize);
+    let end = text.ceil_char_boundary(stop as usize + 1).max(start);
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let name = text[..start].trim_end_matches(word).len();
+    // The parser says of a call where its bracket opens.
+    match text[start..].starts_with('(') && name < start {
+        true => name..start,
+        false => start..end,
+    }
 }
 
 /// The functions of the language: name, how many arguments (with the receiver), and what comes out.
@@ -166,9 +198,15 @@ const NAMESPACES: &[&str] = &["math", "lists", "strings", "optional"];
 
 impl Checker<'_> {
     fn range(&self, id: u64) -> Range<usize> {
-        match self.source.offset_for(id) {
-            Some((start, stop)) => start as usize..(stop as usize + 1).max(start as usize + 1),
-            None => 0..self.source.source.chars().count(),
+        place_of(self.source, id)
+    }
+
+    /// The bytes of the field that a node selects.
+    fn field_range(&self, id: u64, field: &str) -> Range<usize> {
+        let at = self.range(id);
+        match self.source.source[at.start..].find(field) {
+            Some(found) => at.start + found..at.start + found + field.len(),
+            None => at,
         }
     }
 
@@ -271,7 +309,7 @@ impl Checker<'_> {
         let (message, help) = if matches!(name, "body" | "headers" | "status") {
             (
                 format!("`{name}` is the server's answer, which nobody has yet here"),
-                "use what the mirror knows".to_owned(),
+                "use what the mirror knows: picks, arguments, fields; `creates` and `sets` keep what an answer says".to_owned(),
             )
         } else if let Some(kind) = self.schema.kind(name) {
             (
@@ -318,8 +356,7 @@ impl Checker<'_> {
                             ),
                         };
                         let message = format!("{} has no field `{field}`", schema.name);
-                        let at = self.range(id);
-                        let range = at.start..at.end + field.chars().count();
+                        let range = self.field_range(id, field);
                         self.problem(range, message, help);
                         Type::Any
                     }
@@ -333,7 +370,7 @@ impl Checker<'_> {
                 if let Some((_, ty)) = self.schema.globals.iter().find(|(n, _)| n == field) {
                     return ty.clone();
                 }
-                let range = self.range(id);
+                let range = self.field_range(id, field);
                 let plurals = self.schema.kinds.iter().map(|k| k.plural.as_str());
                 let help = guess(field, plurals, "`before` holds the plurals and the globals, as they were before the step");
                 self.problem(range, format!("`before` has no `{field}`"), help);
@@ -342,11 +379,11 @@ impl Checker<'_> {
             Type::Map(_, value) => value.as_ref().clone(),
             Type::Any => Type::Any,
             other => {
-                let shown = self.schema.show(other);
-                let range = self.range(id);
+                let shown = self.schema.a(other);
+                let range = self.field_range(id, field);
                 self.problem(
                     range,
-                    format!("a {shown} has no field `{field}`"),
+                    format!("{shown} has no field `{field}`"),
                     "only entities and maps have fields",
                 );
                 Type::Any
@@ -395,10 +432,10 @@ impl Checker<'_> {
             (op::EQUALS | op::NOT_EQUALS, [a, b]) => {
                 if !a.comparable(b) {
                     let range = self.range(id);
-                    let (a, b) = (self.schema.show(a), self.schema.show(b));
+                    let (a, b) = (self.schema.a(a), self.schema.a(b));
                     self.problem(
                         range,
-                        format!("a {a} is never equal to a {b}"),
+                        format!("{a} is never equal to {b}"),
                         "compare values of one type",
                     );
                 }
@@ -410,10 +447,10 @@ impl Checker<'_> {
                 };
                 if !orderable(a) || !orderable(b) || !a.comparable(b) {
                     let range = self.range(id);
-                    let (a, b) = (self.schema.show(a), self.schema.show(b));
+                    let (a, b) = (self.schema.a(a), self.schema.a(b));
                     self.problem(
                         range,
-                        format!("`{}` cannot order a {a} and a {b}", readable_operator(name)),
+                        format!("`{}` cannot order {a} and {b}", readable_operator(name)),
                         "order two numbers or two strings",
                     );
                 }
@@ -423,20 +460,20 @@ impl Checker<'_> {
                 match container.bare() {
                     Type::List(of) | Type::Map(of, _) if !item.comparable(of) => {
                         let range = self.range(id);
-                        let (a, b) = (self.schema.show(item), self.schema.show(of));
+                        let (a, b) = (self.schema.a(item), self.schema.show(of));
                         self.problem(
                             range,
-                            format!("a {a} is never in a collection of {b}"),
-                            format!("look for a {b}"),
+                            format!("{a} is never in a collection of {b}"),
+                            format!("look for {}", article(&b)),
                         );
                     }
                     Type::List(_) | Type::Map(..) | Type::Any => {}
                     other => {
                         let range = self.range(id);
-                        let shown = self.schema.show(other);
+                        let shown = self.schema.a(other);
                         self.problem(
                             range,
-                            format!("`in` looks into a list or a map, and this is a {shown}"),
+                            format!("`in` looks into a list or a map, and this is {shown}"),
                             match other.is_text() {
                                 true => "write `text.contains(part)` to look into a text",
                                 false => "write a list or a map behind `in`",
@@ -478,10 +515,10 @@ impl Checker<'_> {
     fn expect_bool(&mut self, ty: &Type, name: &str, id: u64) {
         if !matches!(ty.bare(), Type::Bool | Type::Any) {
             let range = self.range(id);
-            let shown = self.schema.show(ty);
+            let shown = self.schema.a(ty);
             self.problem(
                 range,
-                format!("`{}` needs true or false, and got a {shown}", readable_operator(name)),
+                format!("`{}` needs true or false, and got {shown}", readable_operator(name)),
                 "compare it with something: `x == …`, `x != null`",
             );
         }
@@ -518,10 +555,10 @@ impl Checker<'_> {
                     ("sum", Some(Type::List(item))) => item.as_ref().clone(),
                     ("gone", Some(ty)) if !matches!(ty, Type::Entity(_) | Type::Any) => {
                         let range = self.range(id);
-                        let shown = self.schema.show(ty);
+                        let shown = self.schema.a(ty);
                         self.problem(
                             range,
-                            format!("`gone` takes an entity, not a {shown}"),
+                            format!("`gone` takes an entity, not {shown}"),
                             "name something bound by `pick`, `by` or `for`, or a field that holds an entity",
                         );
                         Type::Bool
@@ -531,10 +568,10 @@ impl Checker<'_> {
                             && !matches!(ty, Type::List(_) | Type::Map(..) | Type::Any) =>
                     {
                         let range = self.range(id);
-                        let shown = self.schema.show(ty);
+                        let shown = self.schema.a(ty);
                         self.problem(
                             range,
-                            format!("`size` takes a list, a map or a string, not a {shown}"),
+                            format!("`size` takes a list, a map or a string, not {shown}"),
                             match ty {
                                 Type::Int | Type::Number => "it is a number already: compare it as it is",
                                 _ => "count a plural, or a field that holds a list, a map or a string",
@@ -546,13 +583,17 @@ impl Checker<'_> {
                 }
             }
             None => {
-                let names = FUNCTIONS
+                let mut names: Vec<&str> = FUNCTIONS
                     .iter()
                     .map(|(n, _, _)| *n)
                     .chain(["all", "exists", "exists_one", "filter", "map", "has"])
-                    .chain(self.schema.natives.iter().map(String::as_str));
+                    .chain(self.schema.natives.iter().map(String::as_str))
+                    .collect();
+                if self.environment.generators {
+                    super::domain::generators().for_each(|generator| names.push(generator));
+                }
                 let help = match (nearest(name, names), super::domain::is_generator(name)) {
-                    (_, true) => "generators stand under `with`".to_owned(),
+                    (_, true) => "generators stand under `with`, and not within other expressions".to_owned(),
                     (Some(near), _) => format!("did you mean `{near}`?"),
                     (None, _) => {
                         "the functions are listed in docs/reference.md; a Rust test can register its own"
@@ -573,11 +614,11 @@ impl Checker<'_> {
             Type::Map(key, _) => key.as_ref().clone(),
             Type::Any => Type::Any,
             other => {
-                let shown = self.schema.show(other);
+                let shown = self.schema.a(other);
                 let at = self.range(c.iter_range.id);
                 self.problem(
                     at,
-                    format!("this is a {shown}, and only lists and maps can be gone through"),
+                    format!("this is {shown}, and only lists and maps can be gone through"),
                     "go through a plural, or a field that holds a list or a map",
                 );
                 Type::Any

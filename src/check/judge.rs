@@ -1,0 +1,660 @@
+//! The judge of one run of a plan: keeps the mirror, says what to expect and what to read, and finds violations.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::violation::{CheckId, Finding, Parts, Violation};
+use crate::drive::history::Response;
+use crate::generate::Step;
+use crate::model::action::{Action, Outcome, Picked};
+use crate::model::expression::{EvalError, Expression, Names, Scope};
+use crate::model::mirror::Mirror;
+use crate::model::oracle::{Answer, Prediction, bind_answer};
+use crate::model::types::Type;
+use crate::model::value::{Handle, KindId, Value};
+use crate::model::{By, Mode, Model};
+
+/// What is expected of a step before it is sent.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// The action, with its fresh values made real.
+    pub action: Action,
+    /// What the oracle says.
+    pub prediction: Prediction,
+}
+
+/// A read that is due: which invariants ask, and about what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The invariant, by its position in the model.
+    pub invariant: usize,
+    /// The entity that it is about.
+    pub entity: Option<Handle>,
+}
+
+/// An `eventually` that is not true yet.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// What is read.
+    pub due: Due,
+    /// The step from which it has been waited for.
+    pub step: u32,
+    /// The rule of that step.
+    pub rule: usize,
+    /// Until when it must be true.
+    pub deadline: Instant,
+}
+
+/// The judge of one run.
+#[derive(Debug)]
+pub struct Judge {
+    model: Arc<Model>,
+    mirror: Mirror,
+    before: Mirror,
+    tainted: BTreeSet<Handle>,
+    pending: Vec<Pending>,
+    /// Eventualities that came true, and stay so while their `when` does.
+    settled: BTreeSet<(usize, Option<Handle>)>,
+    /// What has been reported in this run.
+    reported: BTreeSet<CheckId>,
+    violations: Vec<Violation>,
+    outcomes: Vec<(u32, usize, Option<Outcome>)>,
+    step: Option<(u32, usize)>,
+    step_value: Value,
+    /// Texts of at least eight characters that are secret or private, with their entity, field and privacy.
+    guarded: Vec<Guarded>,
+}
+
+#[derive(Debug, Clone)]
+struct Guarded {
+    text: Arc<str>,
+    owner: Handle,
+    field: usize,
+    private: bool,
+}
+
+/// A secret shorter than this may turn up by chance.
+const SHORTEST_SECRET: usize = 8;
+
+impl Judge {
+    /// A judge of a run that starts from a mirror.
+    pub fn new(model: Arc<Model>, mirror: Mirror) -> Judge {
+        let mut judge = Judge {
+            model,
+            before: mirror.clone(),
+            mirror,
+            tainted: BTreeSet::new(),
+            pending: Vec::new(),
+            settled: BTreeSet::new(),
+            reported: BTreeSet::new(),
+            violations: Vec::new(),
+            outcomes: Vec::new(),
+            step: None,
+            step_value: Value::Null,
+            guarded: Vec::new(),
+        };
+        let all: Vec<Handle> = (0..judge.model.kinds.len())
+            .flat_map(|k| {
+                let kind = KindId(u16::try_from(k).unwrap_or(u16::MAX));
+                judge.mirror.all(kind).map(|(h, _)| h).collect::<Vec<_>>()
+            })
+            .collect();
+        judge.guard(&all);
+        judge
+    }
+
+    /// The mirror as it is now.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// The violations so far.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// The outcome of each step that was sent: the step, its rule, and which outcome it was, if it was one.
+    pub fn outcomes(&self) -> &[(u32, usize, Option<Outcome>)] {
+        &self.outcomes
+    }
+
+    /// Gives up the violations and the outcomes.
+    pub fn finish(self) -> (Vec<Violation>, Vec<(u32, usize, Option<Outcome>)>, Mirror) {
+        (self.violations, self.outcomes, self.mirror)
+    }
+
+    /// Whether a step can be tried: all that it names exists, and nothing of it is tainted.
+    pub fn can_try(&self, step: &Step) -> bool {
+        step.names()
+            .iter()
+            .all(|h| self.mirror.get(*h).is_some() && !self.tainted.contains(h))
+    }
+
+    /// What must come of an action that was made real.
+    pub fn expect(&self, action: Action) -> Expectation {
+        let prediction = self.model.predict(&self.mirror, &action, None);
+        Expectation { action, prediction }
+    }
+
+    /// Judges the answer to a step. `event` is the position of the exchange in the history.
+    pub fn observe(
+        &mut self,
+        step: u32,
+        expected: &Expectation,
+        response: &Response,
+        event: usize,
+        took: Duration,
+    ) {
+        let action = &expected.action;
+        let rule = action.rule;
+        let model = self.model.clone();
+        let definition = &model.rules[rule];
+        self.before = self.mirror.clone();
+        self.step = Some((step, rule));
+        let answer = response.answer();
+        let mut touched: Vec<Handle> = action.picks.iter().filter_map(|p| Picked::handle(*p)).collect();
+        touched.extend(action.actor.handle());
+        let prediction = model.predict(&self.mirror, action, Some(&answer));
+        let fits = |outcome: &&Outcome| model.statuses(rule, **outcome).allow(response.status);
+        let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
+        let chosen = self.choose(action, &fitting, &answer);
+        self.step_value = step_value(definition.name.as_str(), chosen.map(|o| o.name(definition)), &answer, took);
+        let expected_names = |outcomes: &[Outcome]| {
+            let names: Vec<_> = outcomes.iter().map(|o| o.name(definition)).collect();
+            names.join("-or-")
+        };
+        let Some(outcome) = chosen else {
+            self.outcomes.push((step, rule, None));
+            let server_error = response.status >= 500 && model.has_builtin("no_server_errors");
+            let (id, finding) = match server_error {
+                true => (
+                    CheckId::ServerError {
+                        rule: definition.name.clone(),
+                    },
+                    Finding::ServerError {
+                        observed: response.status,
+                    },
+                ),
+                false => (
+                    CheckId::Outcome {
+                        rule: definition.name.clone(),
+                        expected: expected_names(&prediction.outcomes),
+                    },
+                    Finding::Status {
+                        expected: prediction
+                            .outcomes
+                            .iter()
+                            .map(|o| (o.name(definition), model.statuses(rule, *o).to_string()))
+                            .collect(),
+                        observed: response.status,
+                    },
+                ),
+            };
+            let place = self.place_of(rule, prediction.outcomes.first().copied());
+            self.report(id, finding, None, Some(event), place, touched);
+            return;
+        };
+        self.outcomes.push((step, rule, Some(outcome)));
+        let applied = model.apply(&mut self.mirror, action, outcome, step, Some(&answer));
+        self.guard(&applied.touched);
+        for (place, error) in &applied.not_learned {
+            let id = CheckId::Answer {
+                rule: definition.name.clone(),
+                place: place.clone(),
+            };
+            let finding = Finding::Untrue {
+                claim: format!("the answer gives {place}"),
+                reason: Some(error.to_string()),
+                parts: Vec::new(),
+            };
+            let mut all = touched.clone();
+            all.extend(&applied.touched);
+            self.report(id, finding, None, Some(event), definition.span.start, all);
+        }
+        let mut names = applied.names;
+        bind_answer(&mut names, Some(&answer));
+        for check in model.checks(rule, outcome) {
+            let failure = self.untrue(&check.that, &names);
+            if let Some((reason, parts)) = failure {
+                let id = CheckId::Returns {
+                    rule: definition.name.clone(),
+                    check: check.name.to_string(),
+                };
+                let finding = Finding::Untrue {
+                    claim: check.that.source.to_string(),
+                    reason,
+                    parts,
+                };
+                let mut all = touched.clone();
+                all.extend(&applied.touched);
+                self.report(id, finding, None, Some(event), check.that.span.start, all);
+            }
+        }
+        if model.statuses(rule, outcome).is_any() {
+            // The model does not know what became of it, so nothing of it is predicted any more.
+            let picks = action.picks.iter().filter_map(|p| Picked::handle(*p));
+            self.tainted.extend(picks.filter(|h| Some(*h) != action.actor.handle()));
+        }
+        self.leaks(
+            &definition.name,
+            definition.span.start,
+            response,
+            event,
+            action.actor.handle(),
+            &applied.touched,
+        );
+        self.mirror_invariants();
+    }
+
+    /// The outcome among those that fit the status: a refusal by its own checks, a success by its `when`.
+    fn choose(&self, action: &Action, fitting: &[Outcome], answer: &Answer) -> Option<Outcome> {
+        let several = fitting.iter().filter(|o| o.is_ok()).count() > 1;
+        if !several {
+            return fitting.first().copied();
+        }
+        let model = &self.model;
+        let mut names = model.names(&self.mirror, action, false);
+        bind_answer(&mut names, Some(answer));
+        model.bind_lets(&mut names, &self.mirror, &model.rules[action.rule].lets);
+        let scope = model.scope(&self.mirror, &names);
+        let told = fitting.iter().find(|outcome| match outcome {
+            Outcome::Ok(n) => model.rules[action.rule].successes[*n]
+                .when
+                .as_ref()
+                .is_some_and(|when| when.eval_bool(&scope) == Ok(true)),
+            _ => false,
+        });
+        let open = fitting.iter().find(|outcome| match outcome {
+            Outcome::Ok(n) => model.rules[action.rule].successes[*n].when.is_none(),
+            _ => true,
+        });
+        told.or(open).or(fitting.first()).copied()
+    }
+
+    fn place_of(&self, rule: usize, outcome: Option<Outcome>) -> usize {
+        let rule = &self.model.rules[rule];
+        match outcome {
+            Some(Outcome::Refused(n)) => rule.requires[n].span.start,
+            Some(Outcome::Absent(n) | Outcome::Gone(n)) => rule.picks[n].span.start,
+            Some(Outcome::Invalid(n)) => rule.args[n].span.start,
+            _ => rule.span.start,
+        }
+    }
+
+    /// Why a claim is not true, with the values of its parts; nothing if it is, or cannot be told.
+    fn untrue(
+        &self,
+        claim: &Expression,
+        names: &Names,
+    ) -> Option<(Option<String>, Parts)> {
+        let scope = Scope {
+            before: Some(&self.before),
+            ..self.model.scope(&self.mirror, names)
+        };
+        match claim.eval_bool(&scope) {
+            Ok(true) | Err(EvalError::Unknown) => None,
+            Ok(false) => Some((None, claim.parts(&scope))),
+            Err(EvalError::Failed(reason)) => Some((Some(reason), claim.parts(&scope))),
+        }
+    }
+
+    fn report(
+        &mut self,
+        id: CheckId,
+        finding: Finding,
+        entity: Option<Handle>,
+        event: Option<usize>,
+        place: usize,
+        touched: Vec<Handle>,
+    ) {
+        self.tainted.extend(touched.iter().copied());
+        if !self.reported.insert(id.clone()) {
+            return;
+        }
+        let step = self.step.map_or(0, |(id, _)| id);
+        self.violations.push(Violation {
+            id,
+            step,
+            at_end: false,
+            finding,
+            entity,
+            event,
+            place,
+            before: self.before.clone(),
+            touched,
+        });
+    }
+
+    /// Checks the invariants that are about the mirror alone.
+    fn mirror_invariants(&mut self) {
+        let model = self.model.clone();
+        let changed = self.before != self.mirror;
+        for invariant in model.invariants.iter().filter(|i| i.read.is_none()) {
+            let dynamic = invariant.claim.uses.variables.contains("step");
+            if !changed && !dynamic {
+                continue;
+            }
+            let entities: Vec<Option<Handle>> = match &invariant.each {
+                Some((_, kind)) => self.mirror.live(*kind).map(Some).collect(),
+                None => vec![None],
+            };
+            for entity in entities {
+                if entity.is_some_and(|e| self.tainted.contains(&e)) {
+                    continue;
+                }
+                let mut names = self.invariant_names(invariant, entity);
+                names.bind("step", self.step_value.clone());
+                if !self.applies(invariant, &names) {
+                    continue;
+                }
+                model.bind_lets(&mut names, &self.mirror, &invariant.lets);
+                if let Some((reason, parts)) = self.untrue(&invariant.claim, &names) {
+                    self.report_invariant(invariant, entity, None, false, reason, parts);
+                }
+            }
+        }
+    }
+
+    fn invariant_names(&self, invariant: &crate::model::Invariant, entity: Option<Handle>) -> Names {
+        let mut names = Names::default();
+        if let (Some((name, _)), Some(handle)) = (&invariant.each, entity) {
+            names.bind(name.clone(), Value::Entity(handle));
+        }
+        names
+    }
+
+    fn applies(&self, invariant: &crate::model::Invariant, names: &Names) -> bool {
+        let scope = self.model.scope(&self.mirror, names);
+        invariant
+            .when
+            .as_ref()
+            .is_none_or(|when| when.eval_bool(&scope) == Ok(true))
+    }
+
+    fn report_invariant(
+        &mut self,
+        invariant: &crate::model::Invariant,
+        entity: Option<Handle>,
+        event: Option<usize>,
+        at_end: bool,
+        reason: Option<String>,
+        parts: Parts,
+    ) {
+        let rule = self.step.map_or(0, |(_, rule)| rule);
+        let id = CheckId::Invariant {
+            name: invariant.name.to_string(),
+            rule: self.model.rules[rule].name.clone(),
+        };
+        let claim = invariant.claim.source.to_string();
+        let finding = match (invariant.mode, reason) {
+            (Mode::Eventually(within), None) => Finding::Late {
+                claim,
+                within,
+                parts,
+            },
+            (_, reason) => Finding::Untrue {
+                claim,
+                reason,
+                parts,
+            },
+        };
+        let count = self.violations.len();
+        let place = invariant.claim.span.start;
+        self.report(id, finding, entity, event, place, entity.into_iter().collect());
+        if let Some(violation) = self.violations.get_mut(count) {
+            violation.at_end = at_end;
+        }
+    }
+
+    /// The reads that are due after a step: of what it touched, and those about nothing in particular if it changed
+    /// anything. At the end of the plan, of everything.
+    pub fn due(&mut self, expected: Option<&Expectation>) -> Vec<Due> {
+        let model = self.model.clone();
+        let mut due = Vec::new();
+        let touched: Vec<Handle> = match expected {
+            Some(expected) => {
+                let mut touched: Vec<Handle> = changed(&model, &self.before, &self.mirror);
+                touched.extend(expected.action.picks.iter().filter_map(|p| Picked::handle(*p)));
+                touched.extend(expected.action.actor.handle());
+                touched
+            }
+            None => Vec::new(),
+        };
+        let anything = self.before != self.mirror;
+        for (index, invariant) in model.invariants.iter().enumerate() {
+            if invariant.read.is_none() {
+                continue;
+            }
+            let entities: Vec<Option<Handle>> = match (&invariant.each, expected) {
+                (Some((_, kind)), None) => self.mirror.live(*kind).map(Some).collect(),
+                (Some((_, kind)), Some(_)) => self
+                    .mirror
+                    .live(*kind)
+                    .filter(|h| touched.contains(h))
+                    .map(Some)
+                    .collect(),
+                (None, None) => vec![None],
+                (None, Some(_)) if anything => vec![None],
+                (None, Some(_)) => Vec::new(),
+            };
+            for entity in entities {
+                if entity.is_some_and(|e| self.tainted.contains(&e)) {
+                    continue;
+                }
+                let names = self.invariant_names(invariant, entity);
+                let applies = self.applies(invariant, &names);
+                let key = (index, entity);
+                if let Mode::Eventually(_) = invariant.mode {
+                    if !applies {
+                        self.settled.remove(&key);
+                        continue;
+                    }
+                    let waiting = self.pending.iter().any(|p| (p.due.invariant, p.due.entity) == key);
+                    if self.settled.contains(&key) || waiting {
+                        continue;
+                    }
+                }
+                if applies {
+                    due.push(Due {
+                        invariant: index,
+                        entity,
+                    });
+                }
+            }
+        }
+        due
+    }
+
+    /// Judges the answer to a read.
+    pub fn observe_read(
+        &mut self,
+        due: &Due,
+        response: &Response,
+        event: usize,
+        asked_by: Option<Handle>,
+        at_end: bool,
+    ) {
+        let model = self.model.clone();
+        let invariant = &model.invariants[due.invariant];
+        let answer = response.answer();
+        if response.status >= 500 && model.has_builtin("no_server_errors") {
+            let id = CheckId::ServerError {
+                rule: invariant.name.to_string(),
+            };
+            let finding = Finding::ServerError {
+                observed: response.status,
+            };
+            let touched = due.entity.into_iter().collect();
+            self.report(id, finding, due.entity, Some(event), invariant.span.start, touched);
+            return;
+        }
+        let mut names = self.invariant_names(invariant, due.entity);
+        bind_answer(&mut names, Some(&answer));
+        model.bind_lets(&mut names, &self.mirror, &invariant.lets);
+        let failure = self.untrue(&invariant.claim, &names);
+        let key = (due.invariant, due.entity);
+        match (invariant.mode, failure) {
+            (Mode::Always, None) => {}
+            (Mode::Always, Some((reason, parts))) => {
+                self.report_invariant(invariant, due.entity, Some(event), at_end, reason, parts);
+            }
+            (Mode::Eventually(_), None) => {
+                self.pending.retain(|p| (p.due.invariant, p.due.entity) != key);
+                self.settled.insert(key);
+            }
+            (Mode::Eventually(within), Some((_, parts))) => {
+                let now = Instant::now();
+                let waiting = self
+                    .pending
+                    .iter()
+                    .position(|p| (p.due.invariant, p.due.entity) == key);
+                match (waiting, self.step) {
+                    (None, Some((step, rule))) => self.pending.push(Pending {
+                        due: due.clone(),
+                        step,
+                        rule,
+                        deadline: now + Duration::from_millis(within),
+                    }),
+                    (Some(index), _) if self.pending[index].deadline <= now => {
+                        let pending = self.pending.remove(index);
+                        let current = self.step.replace((pending.step, pending.rule));
+                        self.report_invariant(invariant, due.entity, Some(event), false, None, parts);
+                        self.step = current;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.leaks(&invariant.name, invariant.span.start, response, event, asked_by, &[]);
+    }
+
+    /// What is waited for.
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
+    }
+
+    /// Notes the secret and private texts of entities.
+    fn guard(&mut self, handles: &[Handle]) {
+        for handle in handles {
+            let Some(record) = self.mirror.get(*handle) else {
+                continue;
+            };
+            let kind = self.model.kind(handle.kind);
+            for (index, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate() {
+                let private = matches!(field.ty.bare(), Type::Private);
+                if !private && !matches!(field.ty.bare(), Type::Secret) {
+                    continue;
+                }
+                let Value::Text(text) = value else { continue };
+                let known = self.guarded.iter().any(|g| g.text == *text);
+                if text.len() >= SHORTEST_SECRET && !known {
+                    self.guarded.push(Guarded {
+                        text: text.clone(),
+                        owner: *handle,
+                        field: index,
+                        private,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Looks for secrets in an answer that did not make them, and for private texts in answers to others.
+    fn leaks(
+        &mut self,
+        rule: &str,
+        place: usize,
+        response: &Response,
+        event: usize,
+        to: Option<Handle>,
+        made: &[Handle],
+    ) {
+        let secrets = self.model.has_builtin("no_secrets_leaked");
+        let isolation = self.model.has_builtin("isolation");
+        if self.guarded.is_empty() || !(secrets || isolation) {
+            return;
+        }
+        let text = response.text();
+        let mut found = Vec::new();
+        for guarded in &self.guarded {
+            let shown = text.contains(guarded.text.as_ref())
+                || response.headers.iter().any(|(_, v)| v.contains(guarded.text.as_ref()));
+            if !shown || made.contains(&guarded.owner) {
+                continue;
+            }
+            if guarded.private {
+                let may = to.is_some() && (to == Some(guarded.owner) || to == self.owner(guarded.owner));
+                if !may && isolation {
+                    found.push(guarded.clone());
+                }
+            } else if secrets {
+                found.push(guarded.clone());
+            }
+        }
+        for guarded in found {
+            let kind = self.model.kind(guarded.owner.kind);
+            let field = format!("{}.{}", kind.name, kind.fields[guarded.field].name);
+            let rule = rule.to_owned();
+            let id = match guarded.private {
+                true => CheckId::Isolation {
+                    rule,
+                    field: field.clone(),
+                },
+                false => CheckId::Secret {
+                    rule,
+                    field: field.clone(),
+                },
+            };
+            let finding = Finding::Shown {
+                owner: guarded.owner,
+                field,
+                to,
+            };
+            self.report(id, finding, None, Some(event), place, Vec::new());
+        }
+    }
+
+    /// The owner of an entity, as the model names him.
+    fn owner(&self, handle: Handle) -> Option<Handle> {
+        let field = self.model.kind(handle.kind).owner?;
+        match self.mirror.get(handle)?.fields.get(field)? {
+            Value::Entity(owner) => Some(*owner),
+            _ => None,
+        }
+    }
+
+    /// Whether a principal may act at all by this rule, for reports.
+    pub fn is_principal(&self, rule: usize) -> bool {
+        matches!(self.model.rules[rule].by, By::Kind(_))
+    }
+}
+
+/// The entities whose records differ between two mirrors.
+fn changed(model: &Model, before: &Mirror, after: &Mirror) -> Vec<Handle> {
+    let mut out = Vec::new();
+    for index in 0..model.kinds.len() {
+        let kind = KindId(u16::try_from(index).unwrap_or(u16::MAX));
+        for (handle, record) in after.all(kind) {
+            if before.get(handle) != Some(record) {
+                out.push(handle);
+            }
+        }
+    }
+    out
+}
+
+/// `step`, as invariants see it.
+fn step_value(rule: &str, outcome: Option<String>, answer: &Answer, took: Duration) -> Value {
+    let millis = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+    let entries = [
+        ("rule", Value::text(rule)),
+        ("outcome", outcome.map_or(Value::Null, Value::text)),
+        ("status", Value::Int(i64::from(answer.status))),
+        ("body", answer.body.clone()),
+        ("millis", Value::Int(millis)),
+    ];
+    let map = entries.into_iter().map(|(k, v)| (Value::text(k), v)).collect();
+    Value::Map(Arc::new(map))
+}
+

@@ -1,0 +1,187 @@
+//! Violations: which check failed, where, and what was expected beside what was observed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Model;
+use crate::model::expression::EvalError;
+use crate::model::mirror::Mirror;
+use crate::model::value::{Handle, Value};
+
+/// Which check failed. Two violations are of one failure when their ids are equal.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckId {
+    /// A status that the predicted outcomes do not have.
+    Outcome {
+        /// The rule.
+        rule: String,
+        /// The predicted outcomes, by name.
+        expected: String,
+    },
+    /// A check of an answer.
+    Returns {
+        /// The rule.
+        rule: String,
+        /// The check.
+        check: String,
+    },
+    /// An answer without something that the model takes from it.
+    Answer {
+        /// The rule.
+        rule: String,
+        /// The place that would have got it.
+        place: String,
+    },
+    /// A 5xx.
+    ServerError {
+        /// The rule, or the invariant whose read it answered.
+        rule: String,
+    },
+    /// An invariant, after a step of this rule.
+    Invariant {
+        /// The invariant.
+        name: String,
+        /// The rule of the step before.
+        rule: String,
+    },
+    /// A secret in an answer that is not its creation.
+    Secret {
+        /// The rule or the invariant whose answer shows it.
+        rule: String,
+        /// The kind and the field of the secret.
+        field: String,
+    },
+    /// A private value in an answer to somebody else.
+    Isolation {
+        /// The rule or the invariant whose answer shows it.
+        rule: String,
+        /// The kind and the field.
+        field: String,
+    },
+}
+
+impl CheckId {
+    /// A name for files: letters, digits, dots and dashes.
+    pub fn slug(&self) -> String {
+        let text = match self {
+            CheckId::Outcome { rule, expected } => format!("{rule}.{expected}"),
+            CheckId::Returns { rule, check } => format!("{rule}.returns.{check}"),
+            CheckId::Answer { rule, place } => format!("{rule}.answer.{place}"),
+            CheckId::ServerError { rule } => format!("no_server_errors.{rule}"),
+            CheckId::Invariant { name, rule } => format!("{name}.{rule}"),
+            CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
+            CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
+        };
+        let mut slug = String::new();
+        for c in text.chars() {
+            match c {
+                'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' => slug.push(c),
+                _ if slug.ends_with('-') => {}
+                _ => slug.push('-'),
+            }
+        }
+        slug.trim_matches('-').to_owned()
+    }
+
+    /// Whether two are of the same failure. An invariant that was found broken only at the end of a plan belongs to no
+    /// step, and so to any.
+    pub fn same_failure(&self, other: &CheckId) -> bool {
+        match (self, other) {
+            (CheckId::Invariant { name: a, .. }, CheckId::Invariant { name: b, .. }) => a == b,
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for CheckId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckId::Outcome { rule, expected } => write!(f, "{rule}: {expected}"),
+            CheckId::Returns { rule, check } => write!(f, "{rule} returns {check}"),
+            CheckId::Answer { rule, place } => write!(f, "{rule}: the answer lacks {place}"),
+            CheckId::ServerError { rule } => write!(f, "no_server_errors: {rule}"),
+            CheckId::Invariant { name, rule } => write!(f, "{name} after {rule}"),
+            CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
+            CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
+        }
+    }
+}
+
+/// Parts of a claim, and their values; or why they have none.
+pub type Parts = Vec<(String, Result<Value, EvalError>)>;
+
+/// What was wrong, in detail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The status is none of those that the predicted outcomes have.
+    Status {
+        /// The predicted outcomes, and the statuses of each: `one_vote_each` → `409`.
+        expected: Vec<(String, String)>,
+        /// The status that came.
+        observed: u16,
+    },
+    /// A check is not true of the answer.
+    Untrue {
+        /// The expression.
+        claim: String,
+        /// Why it has no value, where it has none.
+        reason: Option<String>,
+        /// What parts of the claim are, in the mirror and in the answer: `body.status` → `"draft"`.
+        parts: Parts,
+    },
+    /// It was not true in time.
+    Late {
+        /// The expression.
+        claim: String,
+        /// The bound in milliseconds.
+        within: u64,
+        /// What parts of the claim were, the last time.
+        parts: Parts,
+    },
+    /// The server failed.
+    ServerError {
+        /// The status.
+        observed: u16,
+    },
+    /// A value was shown that must not be.
+    Shown {
+        /// Whose.
+        owner: Handle,
+        /// The kind and the field.
+        field: String,
+        /// To whom; nothing means to nobody in particular.
+        to: Option<Handle>,
+    },
+}
+
+/// A violation of the model.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Which check.
+    pub id: CheckId,
+    /// The step after which it was seen.
+    pub step: u32,
+    /// Whether it was seen only when the plan was over.
+    pub at_end: bool,
+    /// What was wrong.
+    pub finding: Finding,
+    /// The entity that an invariant is about.
+    pub entity: Option<Handle>,
+    /// The position of the exchange that showed it in the history.
+    pub event: Option<usize>,
+    /// The byte of the model file that says what must hold.
+    pub place: usize,
+    /// The mirror before the step.
+    pub before: Mirror,
+    /// What the violation touched.
+    pub touched: Vec<Handle>,
+}
+
+impl Violation {
+    /// The line of the model file that says what must hold.
+    pub fn line(&self, model: &Model) -> usize {
+        model.place(self.place).0
+    }
+}

@@ -1,0 +1,325 @@
+//! The client: sends one request to the target, waits where the server says 'not now', and bounds everything.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use tokio::sync::Mutex;
+
+use super::history::{Exchange, Request, Response};
+use crate::model::Statuses;
+
+/// What a run may use up.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// Requests a second, over all jobs.
+    pub rate: Option<f64>,
+    /// Requests in all.
+    pub max_requests: Option<u64>,
+    /// The bytes of a body that are read.
+    pub max_body: usize,
+    /// How often a request is sent again because the server says 'not now'.
+    pub max_deferrals: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            timeout: Duration::from_secs(30),
+            rate: None,
+            max_requests: None,
+            max_body: 8 << 20,
+            max_deferrals: 8,
+        }
+    }
+}
+
+/// Why a request has no answer. None of these is a violation.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// The target is not on this machine, and nobody allowed that.
+    #[error(
+        "{host} is not a loopback address; testing another machine needs --allow-remote, or allow_remote = true in its gainsay.toml entry"
+    )]
+    Remote {
+        /// Its host.
+        host: String,
+    },
+    /// The address is not one.
+    #[error("`{url}` is not an http:// or https:// address")]
+    Address {
+        /// As it was given.
+        url: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("cannot set up the HTTP client: {reason}")]
+    Setup {
+        /// What it said.
+        reason: String,
+    },
+    /// The server could not be reached, or the connection broke.
+    #[error("{method} {path}: {reason}")]
+    Transport {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// What happened.
+        reason: String,
+        /// Whether nothing at all could be sent.
+        unreachable: bool,
+    },
+    /// There is no answer in time.
+    #[error("{method} {path}: no answer within {seconds} s")]
+    Timeout {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// The bound.
+        seconds: u64,
+    },
+    /// The requests are used up.
+    #[error("the budget of {max} requests is used up")]
+    Exhausted {
+        /// The bound.
+        max: u64,
+    },
+    /// A header cannot be sent.
+    #[error("the header {name} cannot be sent: its value has characters that no header may have")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Sends requests to one target.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    headers: Arc<[(String, String)]>,
+    limits: Limits,
+    tolerate: Statuses,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    sent: AtomicU64,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Client {
+    /// A client of the target at `url`, which sends `headers` with every request.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Remote`] where the host is not a loopback address and `allow_remote` is false,
+    /// [`ClientError::Address`] where the address is none.
+    pub fn new(
+        url: &str,
+        headers: Vec<(String, String)>,
+        limits: Limits,
+        tolerate: Statuses,
+        allow_remote: bool,
+    ) -> Result<Client, ClientError> {
+        let address = || ClientError::Address { url: url.to_owned() };
+        let mut base = Url::parse(url).map_err(|_| address())?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(address());
+        }
+        let host = base.host_str().ok_or_else(address)?.to_owned();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        // A name other than `localhost` could resolve to anything.
+        let loopback =
+            bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        if !loopback && !allow_remote {
+            return Err(ClientError::Remote { host });
+        }
+        let path = base.path().trim_end_matches('/').to_owned();
+        base.set_path(&path);
+        let http = reqwest::Client::builder()
+            // A redirect is an answer like any other; following it could carry credentials elsewhere.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(256)
+            .timeout(limits.timeout)
+            .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| ClientError::Setup {
+                reason: chain(&e),
+            })?;
+        Ok(Client {
+            http,
+            base,
+            headers: headers.into(),
+            limits,
+            tolerate,
+            shared: Arc::new(Shared::default()),
+        })
+    }
+
+    /// How many requests were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// The address of the target.
+    pub fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Sends a request and reads the answer whole; sends it again while the server says 'not now'.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] where there is no answer.
+    pub async fn send(
+        &self,
+        request: &Request,
+        since: Instant,
+    ) -> Result<Exchange, ClientError> {
+        let mut deferred = 0;
+        loop {
+            self.admit().await?;
+            let started = Instant::now();
+            let response = self.once(request).await?;
+            let took = started.elapsed();
+            if self.tolerate.allow(response.status) && deferred < self.limits.max_deferrals {
+                tokio::time::sleep(pause(&response, deferred)).await;
+                deferred += 1;
+                continue;
+            }
+            return Ok(Exchange {
+                request: request.clone(),
+                response: Arc::new(response),
+                started: started.saturating_duration_since(since),
+                took,
+                deferred,
+            });
+        }
+    }
+
+    /// Waits for the request's turn, and counts it.
+    async fn admit(&self) -> Result<(), ClientError> {
+        let sent = self.shared.sent.fetch_add(1, Ordering::Relaxed);
+        if let Some(max) = self.limits.max_requests.filter(|max| sent >= *max) {
+            self.shared.sent.fetch_sub(1, Ordering::Relaxed);
+            return Err(ClientError::Exhausted { max });
+        }
+        if let Some(rate) = self.limits.rate.filter(|rate| *rate > 0.0) {
+            let turn = {
+                let mut next = self.shared.next.lock().await;
+                let now = Instant::now();
+                let turn = next.map_or(now, |next| next.max(now));
+                *next = Some(turn + Duration::from_secs_f64(1.0 / rate));
+                turn
+            };
+            tokio::time::sleep_until(turn.into()).await;
+        }
+        Ok(())
+    }
+
+    async fn once(&self, request: &Request) -> Result<Response, ClientError> {
+        let broken = |error: reqwest::Error| {
+            if error.is_timeout() {
+                ClientError::Timeout {
+                    method: request.method.clone(),
+                    path: request.path.clone(),
+                    seconds: self.limits.timeout.as_secs(),
+                }
+            } else {
+                ClientError::Transport {
+                    method: request.method.clone(),
+                    path: request.path.clone(),
+                    unreachable: error.is_connect(),
+                    reason: chain(&error.without_url()),
+                }
+            }
+        };
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), request.path));
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        let method = request.method.parse().unwrap_or(reqwest::Method::GET);
+        let mut builder = self.http.request(method, url);
+        for (name, value) in self.headers.iter().chain(&request.headers) {
+            let bad = || ClientError::Header { name: name.clone() };
+            let header: HeaderName = name.parse().map_err(|_| bad())?;
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
+            // So that no log of the HTTP client shows it.
+            value.set_sensitive(true);
+            builder = builder.header(header, value);
+        }
+        if let Some(body) = &request.body {
+            let given = request
+                .headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
+            if !given {
+                builder = builder.header(CONTENT_TYPE, &body.content_type);
+            }
+            builder = builder.body(body.bytes.clone());
+        }
+        let mut response = builder.send().await.map_err(broken)?;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.as_str().to_owned(), value)
+            })
+            .collect();
+        let mut body = Vec::new();
+        let mut truncated = false;
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            let room = self.limits.max_body.saturating_sub(body.len());
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                truncated = true;
+                break;
+            }
+        }
+        Ok(Response {
+            status,
+            headers,
+            body,
+            truncated,
+        })
+    }
+}
+
+/// How long to wait before asking again: what the server says, within ten seconds, or a little longer each time.
+fn pause(response: &Response, deferred: u32) -> Duration {
+    let said = response
+        .header(RETRY_AFTER.as_str())
+        .and_then(|v| v.trim().parse::<u64>().ok());
+    match said {
+        Some(seconds) => Duration::from_secs(seconds.min(10)),
+        None => Duration::from_millis(50 << deferred.min(5)),
+    }
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

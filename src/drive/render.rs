@@ -1,0 +1,501 @@
+//! From a symbolic action to a request: fresh values get the run's mark, entities that never were get ids of the right
+//! shape, and credentials go where the model says.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::history::{Body, Request};
+use crate::model::action::{Action, Actor, Picked};
+use crate::model::expression::{EvalError, Expression, Names, Scope};
+use crate::model::mirror::Mirror;
+use crate::model::oracle::handles;
+use crate::model::template::Template;
+use crate::model::types::Type;
+use crate::model::value::{Handle, KindId, Value};
+use crate::model::{self, Auth, Model, PathPart};
+
+/// What may stand in a segment of a path (RFC 3986, section 3.3); everything else is encoded.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'$')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'=');
+
+/// A template's text may hold slashes of its own.
+const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'%').add(b'"');
+
+/// Why an action cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// Something that it needs was never learned.
+    #[error("{what} needs a value that the server has not given")]
+    Unknown {
+        /// The part of the request.
+        what: String,
+    },
+    /// A template makes no sense of what it met.
+    #[error("{what}: {reason}")]
+    Failed {
+        /// The part of the request.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Renders the actions of one run of a plan.
+#[derive(Clone, Debug)]
+pub struct Renderer {
+    model: Arc<Model>,
+    /// Makes what must be unique unique among all runs.
+    mark: String,
+    /// The time that `time_from_now` counts from, in seconds since 1970.
+    now: i64,
+}
+
+impl Renderer {
+    /// A renderer for one run, with a mark that no other run has.
+    pub fn new(model: Arc<Model>, mark: String, now: i64) -> Renderer {
+        Renderer { model, mark, now }
+    }
+
+    /// The run's mark.
+    pub fn mark(&self) -> &str {
+        &self.mark
+    }
+
+    /// The action with its fresh values made real.
+    pub fn materialise(&self, action: &Action) -> Action {
+        let mut action = action.clone();
+        for arg in &mut action.args {
+            *arg = arg.rewrite(&mut |value| match value {
+                Value::Fresh(prefix, n) => {
+                    Some(Value::text(format!("{prefix}-{}-{n}", self.mark)))
+                }
+                Value::Text(text) => {
+                    let seconds = text.strip_prefix("now+")?.strip_suffix('s')?;
+                    let seconds: i64 = seconds.parse().ok()?;
+                    Some(Value::text(rfc3339(self.now + seconds)))
+                }
+                _ => None,
+            });
+        }
+        action
+    }
+
+    /// The request of an action that was made real.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError`] where it needs what was never learned.
+    pub fn request(&self, mirror: &Mirror, action: &Action) -> Result<Request, RenderError> {
+        let model = &self.model;
+        let rule = &model.rules[action.rule];
+        let mut mirror = mirror.clone();
+        let mut names = model.names(&mirror, action, true);
+        let mut keys = Vec::with_capacity(action.picks.len());
+        for (index, (pick, picked)) in rule.picks.iter().zip(&action.picks).enumerate() {
+            let handle = match picked {
+                Picked::Entity(handle) => *handle,
+                Picked::Never => {
+                    let phantom = self.phantom(&mut mirror, pick.kind, index);
+                    names.bind(pick.name.clone(), Value::Entity(phantom));
+                    phantom
+                }
+            };
+            keys.push(handle);
+        }
+        for (name, expression) in &rule.lets {
+            let value = model.scope(&mirror, &names);
+            let value = expression.eval(&value).unwrap_or(Value::Unknown);
+            names.bind(name.clone(), value);
+        }
+        let mut request = self.render(&rule.request, &mirror, &names, &keys, &action.args)?;
+        if let Some(auth) = &rule.auth {
+            self.authorize(&mut request, auth, &mirror, &names, false)?;
+        }
+        match action.actor {
+            Actor::Entity(handle) => self.credentials(&mut request, &mirror, handle, false)?,
+            Actor::Forged(handle) => self.credentials(&mut request, &mirror, handle, true)?,
+            Actor::Anyone | Actor::Nobody => {}
+        }
+        Ok(request)
+    }
+
+    /// The request of a read, for an entity or for none; nothing where nobody can ask now.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError`] where it needs what was never learned.
+    pub fn read(
+        &self,
+        mirror: &Mirror,
+        read: &model::Read,
+        entity: Option<(&Arc<str>, Handle)>,
+    ) -> Result<Option<Request>, RenderError> {
+        let mut names = Names::default();
+        let mut keys = Vec::new();
+        if let Some((name, handle)) = entity {
+            names.bind(name.clone(), Value::Entity(handle));
+            keys.push(handle);
+        }
+        let mut request = self.render(&read.request, mirror, &names, &keys, &[])?;
+        if let Some(by) = &read.by {
+            let value = self.eval(by, mirror, &names, "by")?;
+            let live = handles(&value).into_iter().find(|h| mirror.is_live(*h));
+            match live {
+                Some(handle) => self.credentials(&mut request, mirror, handle, false)?,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(request))
+    }
+
+    fn eval(
+        &self,
+        expression: &Expression,
+        mirror: &Mirror,
+        names: &Names,
+        what: &str,
+    ) -> Result<Value, RenderError> {
+        expression
+            .eval(&self.model.scope(mirror, names))
+            .map_err(|e| failed(what, e))
+    }
+
+    fn template(
+        &self,
+        template: &Template,
+        mirror: &Mirror,
+        names: &Names,
+        what: &str,
+    ) -> Result<Value, RenderError> {
+        let scope: Scope<'_> = self.model.scope(mirror, names);
+        let value = template
+            .eval(&scope, &|handle| self.model.key_of(mirror, handle))
+            .map_err(|e| failed(what, e))?;
+        match value.has_unknown() {
+            true => Err(RenderError::Unknown {
+                what: what.to_owned(),
+            }),
+            false => Ok(value),
+        }
+    }
+
+    fn text(&self, value: &Value, mirror: &Mirror) -> String {
+        value.to_text(&|handle| self.key(mirror, handle))
+    }
+
+    fn key(&self, mirror: &Mirror, handle: Handle) -> serde_json::Value {
+        self.model
+            .key_of(mirror, handle)
+            .to_json(&|_| serde_json::Value::Null)
+    }
+
+    fn render(
+        &self,
+        request: &model::Request,
+        mirror: &Mirror,
+        names: &Names,
+        keys: &[Handle],
+        args: &[Value],
+    ) -> Result<Request, RenderError> {
+        let mut path = String::new();
+        for part in &request.parts {
+            match part {
+                PathPart::Literal(literal) => path.push_str(literal),
+                PathPart::Pick(index) => {
+                    let key = keys
+                        .get(*index)
+                        .map_or(Value::Unknown, |h| self.model.key_of(mirror, *h));
+                    if key.has_unknown() {
+                        return Err(RenderError::Unknown {
+                            what: request.path.clone(),
+                        });
+                    }
+                    let text = self.text(&key, mirror);
+                    path.extend(utf8_percent_encode(&text, SEGMENT));
+                }
+                PathPart::Argument(index) => {
+                    let text = args
+                        .get(*index)
+                        .map_or(String::new(), |v| self.text(v, mirror));
+                    path.extend(utf8_percent_encode(&text, SEGMENT));
+                }
+                PathPart::Template(template) => {
+                    let value = self.template(template, mirror, names, &request.path)?;
+                    let text = self.text(&value, mirror);
+                    path.extend(utf8_percent_encode(&text, PATH));
+                }
+            }
+        }
+        let query = self.pairs(&request.query, mirror, names, "query")?;
+        let headers = self.pairs(&request.headers, mirror, names, "headers")?;
+        let body = match &request.body {
+            model::Body::Empty => None,
+            model::Body::Json(template) => {
+                match self.template(template, mirror, names, "json")? {
+                    Value::Absent => None,
+                    value => Some(Body {
+                        content_type: "application/json".into(),
+                        bytes: value
+                            .to_json(&|handle| self.key(mirror, handle))
+                            .to_string()
+                            .into_bytes(),
+                    }),
+                }
+            }
+            model::Body::Text(template) => {
+                let value = self.template(template, mirror, names, "text")?;
+                Some(Body {
+                    content_type: "text/plain; charset=utf-8".into(),
+                    bytes: self.text(&value, mirror).into_bytes(),
+                })
+            }
+            model::Body::Form(fields) => {
+                let pairs = self.pairs(fields, mirror, names, "form")?;
+                let mut encoded = form_urlencoded::Serializer::new(String::new());
+                encoded.extend_pairs(&pairs);
+                Some(Body {
+                    content_type: "application/x-www-form-urlencoded".into(),
+                    bytes: encoded.finish().into_bytes(),
+                })
+            }
+            model::Body::Multipart(fields) => {
+                let pairs = self.pairs(fields, mirror, names, "multipart")?;
+                Some(multipart(&pairs))
+            }
+        };
+        Ok(Request {
+            method: request.method.clone(),
+            path,
+            query,
+            headers,
+            body,
+        })
+    }
+
+    /// Names and texts; what is absent is left out, and a list gives its name several times.
+    fn pairs(
+        &self,
+        templates: &[(String, Template)],
+        mirror: &Mirror,
+        names: &Names,
+        what: &str,
+    ) -> Result<Vec<(String, String)>, RenderError> {
+        let mut pairs = Vec::new();
+        for (name, template) in templates {
+            match self.template(template, mirror, names, what)? {
+                Value::Absent => {}
+                Value::List(items) => {
+                    for item in items.iter() {
+                        pairs.push((name.clone(), self.text(item, mirror)));
+                    }
+                }
+                value => pairs.push((name.clone(), self.text(&value, mirror))),
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn credentials(
+        &self,
+        request: &mut Request,
+        mirror: &Mirror,
+        handle: Handle,
+        forged: bool,
+    ) -> Result<(), RenderError> {
+        let Some(auth) = &self.model.kind(handle.kind).auth else {
+            return Ok(());
+        };
+        let mut names = Names::default();
+        names.bind("self", Value::Entity(handle));
+        self.authorize(request, auth, mirror, &names, forged)
+    }
+
+    fn authorize(
+        &self,
+        request: &mut Request,
+        auth: &Auth,
+        mirror: &Mirror,
+        names: &Names,
+        forged: bool,
+    ) -> Result<(), RenderError> {
+        let forge = |text: String| match forged {
+            true => forgery(&text),
+            false => text,
+        };
+        for (name, value) in self.pairs(&auth.headers, mirror, names, "auth")? {
+            request.headers.push((name, forge(value)));
+        }
+        for (name, value) in self.pairs(&auth.query, mirror, names, "auth")? {
+            request.query.push((name, forge(value)));
+        }
+        let cookies = self.pairs(&auth.cookies, mirror, names, "auth")?;
+        if !cookies.is_empty() {
+            let cookies: Vec<_> = cookies
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", forge(value)))
+                .collect();
+            request.headers.push(("Cookie".into(), cookies.join("; ")));
+        }
+        if let Some((user, password)) = &auth.basic {
+            let user = self.template(user, mirror, names, "auth")?;
+            let password = self.template(password, mirror, names, "auth")?;
+            let pair = format!("{}:{}", self.text(&user, mirror), self.text(&password, mirror));
+            let value = match forged {
+                // A wrong password is another user to some servers; this is a user to none.
+                true => "Basic not-base64!".to_owned(),
+                false => format!("Basic {}", STANDARD.encode(pair)),
+            };
+            request.headers.push(("Authorization".into(), value));
+        }
+        if let Some(token) = &auth.bearer {
+            let token = self.template(token, mirror, names, "auth")?;
+            let token = forge(self.text(&token, mirror));
+            request
+                .headers
+                .push(("Authorization".into(), format!("Bearer {token}")));
+        }
+        Ok(())
+    }
+
+    /// An entity that never was: like one that is there, but with a key and texts of its own.
+    fn phantom(&self, mirror: &mut Mirror, kind: KindId, nth: usize) -> Handle {
+        let definition = self.model.kind(kind);
+        let sample = mirror.all(kind).next().map(|(_, r)| r.fields.clone());
+        let fields = definition
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| {
+                let like = sample.as_ref().and_then(|s| s.get(index));
+                match (like, field.ty.bare()) {
+                    (Some(Value::Int(_)), _) if definition.key == Some(index) => {
+                        Value::Int(2_000_000_000 + i64::try_from(nth).unwrap_or(0))
+                    }
+                    (Some(Value::Text(text)), _) => Value::text(never(text, nth)),
+                    (Some(Value::Unknown) | None, ty) if ty.is_text() => {
+                        Value::text(never("00000000-0000-4000-8000-000000000000", nth))
+                    }
+                    (_, Type::Text) if definition.key == Some(index) => {
+                        Value::text(never("00000000-0000-4000-8000-000000000000", nth))
+                    }
+                    (Some(value), _) => value.clone(),
+                    (None, Type::Int) => Value::Int(0),
+                    (None, _) => Value::Null,
+                }
+            })
+            .collect();
+        let handle = Handle {
+            kind,
+            step: u32::MAX,
+            nth: u16::try_from(nth).unwrap_or(u16::MAX),
+        };
+        mirror.insert(handle, fields);
+        handle
+    }
+}
+
+fn failed(what: &str, error: EvalError) -> RenderError {
+    match error {
+        EvalError::Unknown => RenderError::Unknown {
+            what: what.to_owned(),
+        },
+        EvalError::Failed(reason) => RenderError::Failed {
+            what: what.to_owned(),
+            reason,
+        },
+    }
+}
+
+/// A text of the same shape that nothing has: letters and digits replaced, each by one of its own sort.
+fn never(like: &str, nth: usize) -> String {
+    let hex = like.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let mut state = 0x6e65_7665_7200_0000 ^ nth as u64;
+    like.chars()
+        .enumerate()
+        .map(|(index, c)| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let draw = u8::try_from((state >> 33) % 256).unwrap_or(0);
+            match c {
+                // The version and the variant of a UUID stay, or it would be none.
+                _ if hex && like.len() == 36 && (index == 14 || index == 19) => c,
+                _ if hex && c.is_ascii_hexdigit() => char::from(b"0123456789abcdef"[usize::from(draw % 16)]),
+                '0'..='9' => char::from(b'0' + draw % 10),
+                'a'..='z' => char::from(b'a' + draw % 26),
+                'A'..='Z' => char::from(b'A' + draw % 26),
+                other => other,
+            }
+        })
+        .collect()
+}
+
+/// A credential of the same shape that is nobody's.
+fn forgery(credential: &str) -> String {
+    // The scheme in front of a token (`Bearer x`, `ApiKey x`) is kept.
+    let (scheme, token) = match credential.split_once(' ') {
+        Some((scheme, token)) => (format!("{scheme} "), token),
+        None => (String::new(), credential),
+    };
+    format!("{scheme}{}", never(token, 77))
+}
+
+fn multipart(pairs: &[(String, String)]) -> Body {
+    // Nothing drawn holds this boundary.
+    let boundary = "gainsay-5d1c8f0b7a3e4926";
+    let mut text = String::new();
+    for (name, value) in pairs {
+        let name = name.replace('"', "%22");
+        text.push_str(&format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+        ));
+    }
+    text.push_str(&format!("--{boundary}--\r\n"));
+    Body {
+        content_type: format!("multipart/form-data; boundary={boundary}"),
+        bytes: text.into_bytes(),
+    }
+}
+
+fn rfc3339(seconds: i64) -> String {
+    chrono::DateTime::from_timestamp(seconds, 0)
+        .map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        .unwrap_or_default()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_was_has_the_shape_of_what_is() {
+        let uuid = "1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+        let other = never(uuid, 0);
+        assert_ne!(other, uuid);
+        assert_eq!(other.len(), 36);
+        assert_eq!(&other[14..15], "4");
+        assert_ne!(never(uuid, 1), other);
+        assert_eq!(never(uuid, 0), other);
+        assert!(never("agent-7", 0).contains('-'));
+    }
+
+    #[test]
+    fn a_forgery_keeps_its_scheme() {
+        let forged = forgery("Bearer dsf_Abc123");
+        assert!(forged.starts_with("Bearer "));
+        assert_ne!(forged, "Bearer dsf_Abc123");
+    }
+}

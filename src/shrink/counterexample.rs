@@ -1,0 +1,52 @@
+//! Counterexamples: a failure, boiled down, with what it takes to show it.
+
+use crate::check::Violation;
+use crate::drive::history::History;
+use crate::generate::Plan;
+use crate::model::mirror::Mirror;
+
+/// A failure, boiled down.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// What failed, as the last replay showed it.
+    pub violation: Violation,
+    /// The shortest plan that is known to fail; its last step is the one that fails. Step ids count from 1.
+    pub plan: Plan,
+    /// What was sent and what came back in the last replay that failed.
+    pub history: History,
+    /// The mirror at the end of that replay.
+    pub mirror: Mirror,
+    /// What made unique values unique in that replay.
+    pub mark: String,
+    /// How surely it fails.
+    pub standing: Standing,
+    /// The seed of the plan in which it was found; none for one that was read from a file.
+    pub seed: Option<u64>,
+    /// The steps of the plan in which it was found, up to the failure.
+    pub found_in: usize,
+    /// How often plans were run to boil it down.
+    pub replays: u32,
+    /// The requests that this took.
+    pub requests: u64,
+}
+
+/// How surely a plan fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How often the plan failed.
+    pub failed: u32,
+    /// How often it was run, from its first step on fresh entities.
+    pub runs: u32,
+}
+
+impl Standing {
+    /// Whether it failed every time.
+    pub fn certain(self) -> bool {
+        self.runs > 0 && self.failed == self.runs
+    }
+
+    /// Whether it never failed again.
+    pub fn never(self) -> bool {
+        self.failed == 0
+    }
+}
