@@ -4,3 +4,5 @@ pub mod demo;
 pub mod drive;
 pub mod check;
 pub mod shrink;
+pub mod run;
+pub mod campaign;

@@ -131,7 +131,7 @@ impl Renderer {
         Ok(request)
     }
 
-    /// The request of a read, for an entity or for none; nothing where nobody can ask now.
+    /// The request of a read, for an entity or for none, and who asks; nothing where nobody can ask now.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Renderer {
         mirror: &Mirror,
         read: &model::Read,
         entity: Option<(&Arc<str>, Handle)>,
-    ) -> Result<Option<Request>, RenderError> {
+    ) -> Result<Option<(Request, Option<Handle>)>, RenderError> {
         let mut names = Names::default();
         let mut keys = Vec::new();
         if let Some((name, handle)) = entity {
@@ -149,15 +149,16 @@ impl Renderer {
             keys.push(handle);
         }
         let mut request = self.render(&read.request, mirror, &names, &keys, &[])?;
+        let mut asks = None;
         if let Some(by) = &read.by {
             let value = self.eval(by, mirror, &names, "by")?;
-            let live = handles(&value).into_iter().find(|h| mirror.is_live(*h));
-            match live {
+            asks = handles(&value).into_iter().find(|h| mirror.is_live(*h));
+            match asks {
                 Some(handle) => self.credentials(&mut request, mirror, handle, false)?,
                 None => return Ok(None),
             }
         }
-        Ok(Some(request))
+        Ok(Some((request, asks)))
     }
 
     fn eval(

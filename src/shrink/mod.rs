@@ -1,5 +1,15 @@
-//! Shrinking: from a plan that fails to the shortest one that still does. The model is asked first, the server last.
+//! Shrinking: from a plan that fails to the shortest one that still does.
+//!
+//! The invariants of the algorithm:
+//! - A candidate is sent only if its dry run on the mirror still predicts the failing step's outcome.
+//! - The best plan so far failed in a live run, at its last step, with the same check, and no step before it failed.
+//! - A run in which an earlier step is violated is inconclusive, never 'fixed'.
+//! - Live runs are counted and bounded; results are cached by the plan that was sent.
 
 mod counterexample;
+mod live;
+mod reduce;
 
 pub use counterexample::{Counterexample, Standing};
+pub use live::{Bounds, shrink, replay};
+pub use reduce::{Goal, Reducer, renumber};

@@ -1,0 +1,253 @@
+//! A campaign: plans of successive seeds, several at once, each failure boiled down, one counterexample for each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::check::CheckId;
+use crate::drive::ClientError;
+use crate::generate::{Coverage, Generator, Plan};
+use crate::run::{PlanRun, Reads, Runner};
+use crate::shrink::{Bounds, Counterexample, Standing, shrink};
+
+/// What a campaign does.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The seeds: one plan for each.
+    pub seeds: std::ops::Range<u64>,
+    /// Plans at once.
+    pub jobs: usize,
+    /// Stop at the first counterexample.
+    pub fail_fast: bool,
+    /// Start no more plans after this time.
+    pub time: Option<Duration>,
+    /// What shrinking may cost.
+    pub bounds: Bounds,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            seeds: 0..25,
+            jobs: 1,
+            fail_fast: false,
+            time: None,
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+/// What happens during a campaign, for whoever shows it.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A plan was run.
+    Plan {
+        /// Its seed.
+        seed: u64,
+        /// The steps that were sent.
+        steps: usize,
+        /// How many outcomes there are, and how many were reached so far.
+        covered: (usize, usize),
+    },
+    /// Something failed that had not failed before, and is being boiled down.
+    Failure {
+        /// What.
+        check: &'a CheckId,
+        /// In the plan of which seed.
+        seed: u64,
+        /// The steps up to the failure.
+        steps: usize,
+    },
+    /// A failure was boiled down.
+    Counterexample(&'a Counterexample),
+}
+
+/// What came of a campaign.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Plans asked for.
+    pub plans_asked: u64,
+    /// Plans run to their end.
+    pub plans_run: u64,
+    /// Steps sent, without those of shrinking.
+    pub steps: u64,
+    /// Steps left out: they named what did not exist, what was tainted, or what is known to fail.
+    pub skipped: u64,
+    /// Requests sent, with those of shrinking.
+    pub requests: u64,
+    /// Requests that plans took until the first failure was seen, if there was one.
+    pub requests_to_first: Option<u64>,
+    /// Plans that could not be judged to their end.
+    pub inconclusive: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Which outcomes were reached.
+    pub coverage: Coverage,
+    /// One for each distinct failure.
+    pub counterexamples: Vec<Counterexample>,
+    /// Failures that only ever followed another one in their plans, and did not show by themselves.
+    pub consequences: Vec<CheckId>,
+    /// Why plans were not run, if some were not.
+    pub stopped_by: Option<String>,
+}
+
+impl Report {
+    /// Each failure, and how surely it fails.
+    pub fn failures(&self) -> Vec<(CheckId, Standing)> {
+        self.counterexamples
+            .iter()
+            .map(|c| (c.violation.id.clone(), c.standing))
+            .collect()
+    }
+
+    /// Whether all plans were run and nothing failed.
+    pub fn held(&self) -> bool {
+        self.counterexamples.is_empty() && self.plans_run == self.plans_asked
+    }
+}
+
+/// Why a campaign came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The target cannot be reached.
+    #[error("the target at {url} cannot be reached: {source}")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// What happened.
+        source: ClientError,
+    },
+}
+
+/// Runs a campaign.
+///
+/// # Errors
+///
+/// [`CampaignError`] where the target cannot be reached; failures of the API are in the report.
+pub async fn campaign(
+    generator: &Generator,
+    runner: &Runner,
+    options: &Options,
+    progress: &mut (dyn FnMut(Progress<'_>) + Send),
+) -> Result<Report, CampaignError> {
+    let began = Instant::now();
+    let sent_before = runner.client().sent();
+    let mut report = Report {
+        plans_asked: options.seeds.end.saturating_sub(options.seeds.start),
+        coverage: Coverage::new(generator.model()),
+        ..Report::default()
+    };
+    let mut seeds = options.seeds.clone();
+    let mut running: JoinSet<(Arc<Plan>, PlanRun)> = JoinSet::new();
+    let mut stop = false;
+    let mut seen: Vec<CheckId> = Vec::new();
+    loop {
+        while !stop && running.len() < options.jobs.max(1) {
+            if options.time.is_some_and(|time| began.elapsed() >= time) {
+                stop = true;
+                report.stopped_by = Some("the time was up".into());
+                break;
+            }
+            let Some(seed) = seeds.next() else { break };
+            let (generator, runner) = (generator.clone(), runner.clone());
+            running.spawn(async move {
+                let plan = Arc::new(generator.plan(seed));
+                let run = runner.run(&plan, Reads::All, true).await;
+                (plan, run)
+            });
+        }
+        let Some(finished) = running.join_next().await else {
+            break;
+        };
+        // A task that panicked is a bug of gainsay's; its plan counts as not run.
+        let Ok((plan, run)) = finished else {
+            report.inconclusive += 1;
+            continue;
+        };
+        report.steps += run.outcomes.len() as u64;
+        report.skipped += run.skipped as u64;
+        for (_, rule, outcome) in &run.outcomes {
+            if let Some(outcome) = outcome {
+                report.coverage.count(*rule, *outcome);
+            }
+        }
+        match &run.broken {
+            None => report.plans_run += 1,
+            Some(ClientError::Exhausted { max }) => {
+                stop = true;
+                report.stopped_by = Some(format!("the budget of {max} requests was used up"));
+            }
+            Some(
+                error @ (ClientError::Transport {
+                    unreachable: true, ..
+                }
+                | ClientError::Remote { .. }
+                | ClientError::Setup { .. }
+                | ClientError::Address { .. }),
+            ) => {
+                running.shutdown().await;
+                return Err(CampaignError::Unreachable {
+                    url: runner.client().base().to_string(),
+                    source: error.clone(),
+                });
+            }
+            Some(error) => {
+                report.inconclusive += 1;
+                report.stopped_by.get_or_insert_with(|| error.to_string());
+            }
+        }
+        progress(Progress::Plan {
+            seed: plan.seed,
+            steps: run.outcomes.len(),
+            covered: report.coverage.totals(),
+        });
+        for (index, violation) in run.violations.iter().enumerate() {
+            if stop && options.fail_fast || seen.iter().any(|id| *id == violation.id) {
+                continue;
+            }
+            seen.push(violation.id.clone());
+            if report.requests_to_first.is_none() {
+                let until = violation.event.map_or(run.requests, |e| e as u64 + 1);
+                let earlier = runner.client().sent() - sent_before - run.requests;
+                report.requests_to_first = Some(earlier + until);
+            }
+            let steps = plan
+                .all()
+                .position(|s| s.id == violation.step)
+                .map_or(plan.len(), |p| p + 1);
+            progress(Progress::Failure {
+                check: &violation.id,
+                seed: plan.seed,
+                steps,
+            });
+            let found = shrink(runner, &plan, violation, options.bounds).await;
+            let alone = index == 0;
+            if found.standing.never() && !alone {
+                report.consequences.push(violation.id.clone());
+                continue;
+            }
+            if !found.standing.never() {
+                runner.known_to_fail(generator.model(), &found.violation, &found.plan);
+            }
+            seen.push(found.violation.id.clone());
+            let known = report
+                .counterexamples
+                .iter()
+                .any(|c| c.violation.id == found.violation.id);
+            if known {
+                continue;
+            }
+            progress(Progress::Counterexample(&found));
+            report.counterexamples.push(found);
+            if options.fail_fast {
+                stop = true;
+                report.stopped_by = Some("the first failure (--fail-fast)".into());
+                running.abort_all();
+            }
+        }
+    }
+    report.requests = runner.client().sent() - sent_before;
+    report.elapsed = began.elapsed();
+    Ok(report)
+}

@@ -1,0 +1,336 @@
+//! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::check::{CheckId, Due, Expectation, Judge, Violation};
+use crate::drive::history::{Event, History, Purpose};
+use crate::drive::{Client, ClientError, Renderer};
+use crate::generate::{Plan, Step};
+use crate::model::Model;
+use crate::model::action::Outcome;
+use crate::model::mirror::Mirror;
+use crate::model::value::Handle;
+
+/// Which reads a run makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// All that are due.
+    All,
+    /// None at all.
+    None,
+    /// After the last step, those of one invariant.
+    Last(usize),
+}
+
+/// What came of one run of a plan.
+#[derive(Clone, Debug)]
+pub struct PlanRun {
+    /// What was sent and what came back.
+    pub history: History,
+    /// What was wrong.
+    pub violations: Vec<Violation>,
+    /// The outcome of each step that was sent: the step, its rule, and which outcome it was, if it was one.
+    pub outcomes: Vec<(u32, usize, Option<Outcome>)>,
+    /// The mirror at the end.
+    pub mirror: Mirror,
+    /// What made unique values unique.
+    pub mark: String,
+    /// Steps that were not sent: they name what does not exist or is tainted, or what is known to fail.
+    pub skipped: usize,
+    /// The requests that it took.
+    pub requests: u64,
+    /// Why it ended before its last step, if it did.
+    pub broken: Option<ClientError>,
+}
+
+/// Runs plans against one target. Cheap to clone; clones share the connection pool and the budgets.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    model: Arc<Model>,
+    client: Client,
+    start: Mirror,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Drawn once, so that nothing that another process made unique collides with what this one makes.
+    salt: String,
+    runs: AtomicU32,
+    /// Checks that failed already: later plans seldom try these again, so that what lies deeper is reached.
+    known: RwLock<BTreeSet<(usize, String)>>,
+}
+
+/// Of what is known to fail, one in so many is tried all the same.
+const SELDOM: u64 = 8;
+
+impl Runner {
+    /// A runner of plans that start from a mirror, such as one with accounts in it.
+    pub fn new(model: Arc<Model>, client: Client, start: Mirror) -> Runner {
+        let salt = base36(u64::from(rand::random::<u32>() % (36 * 36 * 36 * 36)));
+        Runner {
+            model,
+            client,
+            start,
+            shared: Arc::new(Shared {
+                salt,
+                runs: AtomicU32::new(0),
+                known: RwLock::new(BTreeSet::new()),
+            }),
+        }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The mirror that plans start from.
+    pub fn start(&self) -> &Mirror {
+        &self.start
+    }
+
+    /// Notes that a check fails, so that later runs steer away from it.
+    pub fn known_to_fail(&self, model: &Model, violation: &Violation, plan: &Plan) {
+        let named = |name: &str| model.rule_named(name);
+        let entry = match &violation.id {
+            CheckId::Outcome { rule, expected } => named(rule).map(|r| (r, expected.clone())),
+            _ => plan
+                .all()
+                .find(|s| s.id == violation.step)
+                .map(|s| (s.action.rule, "ok".into())),
+        };
+        if let (Some(entry), Ok(mut known)) = (entry, self.shared.known.write()) {
+            known.insert(entry);
+        }
+    }
+
+    /// Runs a plan. `steer` leaves out most of what is known to fail.
+    pub async fn run(&self, plan: &Plan, reads: Reads, steer: bool) -> PlanRun {
+        let count = self.shared.runs.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}{}", self.shared.salt, base36(u64::from(count)));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(0));
+        let mut run = Run {
+            runner: self,
+            renderer: Renderer::new(self.model.clone(), mark.clone(), now),
+            judge: Judge::new(self.model.clone(), self.start.clone()),
+            history: History::default(),
+            began: Instant::now(),
+            requests: 0,
+        };
+        let last = plan.all().last().map(|s| s.id);
+        let mut skipped = 0;
+        let mut broken = None;
+        for step in plan.all() {
+            let is_last = Some(step.id) == last;
+            match run.step(step, reads, is_last, steer.then_some(plan.seed)).await {
+                Ok(true) => {}
+                Ok(false) => skipped += 1,
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        if broken.is_none()
+            && let Err(error) = run.end(reads, last.unwrap_or(0)).await
+        {
+            broken = Some(error);
+        }
+        let Run {
+            judge,
+            history,
+            requests,
+            ..
+        } = run;
+        let (violations, outcomes, mirror) = judge.finish();
+        PlanRun {
+            history,
+            violations,
+            outcomes,
+            mirror,
+            mark,
+            skipped,
+            requests,
+            broken,
+        }
+    }
+
+    fn steers_away(&self, seed: u64, step: &Step, expected: &Expectation) -> bool {
+        let Ok(known) = self.shared.known.read() else {
+            return false;
+        };
+        if known.is_empty() {
+            return false;
+        }
+        let rule = &self.model.rules[step.action.rule];
+        let names: Vec<_> = expected
+            .prediction
+            .outcomes
+            .iter()
+            .map(|o| o.name(rule))
+            .collect();
+        let lot = seed
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(u64::from(step.id))
+            % SELDOM;
+        lot != 0 && known.contains(&(step.action.rule, names.join("-or-")))
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    runner: &'a Runner,
+    renderer: Renderer,
+    judge: Judge,
+    history: History,
+    began: Instant,
+    requests: u64,
+}
+
+impl Run<'_> {
+    /// Sends a step, and the reads that are due after it. False if the step could not be tried.
+    async fn step(
+        &mut self,
+        step: &Step,
+        reads: Reads,
+        is_last: bool,
+        steer: Option<u64>,
+    ) -> Result<bool, ClientError> {
+        if !self.judge.can_try(step) {
+            return Ok(false);
+        }
+        let action = self.renderer.materialise(&step.action);
+        let expected = self.judge.expect(action);
+        if steer.is_some_and(|seed| self.runner.steers_away(seed, step, &expected)) {
+            return Ok(false);
+        }
+        // What the server never gave cannot be sent; why it was not given has been reported already.
+        let Ok(request) = self.renderer.request(self.judge.mirror(), &expected.action) else {
+            return Ok(false);
+        };
+        let exchange = self.runner.client.send(&request, self.began).await?;
+        self.requests += 1 + u64::from(exchange.deferred);
+        let event = self.history.events.len();
+        let (response, took) = (exchange.response.clone(), exchange.took);
+        self.history.events.push(Event {
+            purpose: Purpose::Step(step.id),
+            exchange,
+        });
+        self.judge.observe(step.id, &expected, &response, event, took);
+        if reads == Reads::None || (matches!(reads, Reads::Last(_)) && !is_last) {
+            return Ok(true);
+        }
+        let due = self.judge.due(Some(&expected));
+        self.read(due, reads, step.id, false).await?;
+        self.overdue(reads, step.id).await?;
+        Ok(true)
+    }
+
+    /// What is read when the plan is over: everything, and what is waited for until its time is up.
+    async fn end(&mut self, reads: Reads, last: u32) -> Result<(), ClientError> {
+        if reads == Reads::None {
+            return Ok(());
+        }
+        let due = self.judge.due(None);
+        self.read(due, reads, last, true).await?;
+        // Bounded by the longest `within` of the model.
+        while !self.judge.pending().is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let due = self.judge.pending().iter().map(|p| p.due.clone()).collect();
+            let waiting = self.judge.pending().len();
+            let sent = self.requests;
+            self.read(due, reads, last, true).await?;
+            if self.requests == sent && self.judge.pending().len() == waiting {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what was waited for and whose time is up.
+    async fn overdue(&mut self, reads: Reads, step: u32) -> Result<(), ClientError> {
+        let now = Instant::now();
+        let due: Vec<Due> = self
+            .judge
+            .pending()
+            .iter()
+            .filter(|p| p.deadline <= now)
+            .map(|p| p.due.clone())
+            .collect();
+        self.read(due, reads, step, false).await
+    }
+
+    /// Sends reads, those that ask the same together, and has the answers judged.
+    async fn read(
+        &mut self,
+        due: Vec<Due>,
+        reads: Reads,
+        after: u32,
+        at_end: bool,
+    ) -> Result<(), ClientError> {
+        let model = self.runner.model.clone();
+        let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> = Vec::new();
+        for due in due {
+            if let Reads::Last(only) = reads
+                && due.invariant != only
+            {
+                continue;
+            }
+            let invariant = &model.invariants[due.invariant];
+            let Some(read) = &invariant.read else { continue };
+            let entity = invariant.each.as_ref().map(|(name, _)| name).zip(due.entity);
+            // What was never learned cannot be asked for, and nobody may be there to ask.
+            let rendered = self.renderer.read(self.judge.mirror(), read, entity);
+            let Ok(Some((request, asks))) = rendered else {
+                continue;
+            };
+            match groups.iter_mut().find(|(r, a, _)| *r == request && *a == asks) {
+                Some((_, _, group)) => group.push(due),
+                None => groups.push((request, asks, vec![due])),
+            }
+        }
+        for (request, asks, group) in groups {
+            let exchange = self.runner.client.send(&request, self.began).await?;
+            self.requests += 1 + u64::from(exchange.deferred);
+            let event = self.history.events.len();
+            let response = exchange.response.clone();
+            self.history.events.push(Event {
+                purpose: Purpose::Read {
+                    after,
+                    at_end,
+                    entity: group.first().and_then(|d| d.entity),
+                    invariants: group.iter().map(|d| d.invariant).collect(),
+                },
+                exchange,
+            });
+            for due in &group {
+                self.judge.observe_read(due, &response, event, asks, at_end);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn base36(mut n: u64) -> String {
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from(DIGITS[usize::try_from(n % 36).unwrap_or(0)]));
+        n /= 36;
+        if n == 0 {
+            break;
+        }
+    }
+    digits.into_iter().rev().collect()
+}
