@@ -22,7 +22,12 @@ use super::parts::{compared, unparse};
 use super::value::{Handle, KindId, Value};
 
 /// A native function that a Rust test registers for its models: values in, a value out.
-pub type NativeFunction = Arc<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync>;
+pub type NativeFunction = Arc<dyn Fn(&[Value]) -> Result<Value, NativeError> + Send + Sync>;
+
+/// Why a native function has no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NativeError(pub String);
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -328,7 +333,7 @@ fn add_native(context: &mut Context<'_, '_>, name: &str, function: NativeFunctio
             let values: Vec<Value> = args.iter().map(from_cel).collect();
             function(&values)
                 .map(|value| to_cel(&value))
-                .map_err(|message| ExecutionError::function_error(&called, message))
+                .map_err(|error| ExecutionError::function_error(&called, error))
         },
     );
     // A name that clashes with a built-in function is refused when it is registered.

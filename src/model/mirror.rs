@@ -108,6 +108,13 @@ impl Mirror {
         }
     }
 
+    /// Forgets an entity altogether.
+    pub fn forget(&mut self, handle: Handle) {
+        if let Some(map) = Arc::make_mut(&mut self.kinds).get_mut(usize::from(handle.kind.0)) {
+            map.remove(&handle);
+        }
+    }
+
     /// Marks an entity as deleted.
     pub fn delete(&mut self, handle: Handle) {
         self.update(handle, |record| record.gone = true);

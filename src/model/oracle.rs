@@ -455,10 +455,28 @@ impl Work<'_> {
             nth: *nth,
         };
         *nth += 1;
+        self.supersede(mirror, kind, &values);
         mirror.insert(handle, values);
         self.touch(handle);
         self.applied.created.push(handle);
         self.names.bind(name.clone(), Value::Entity(handle));
+    }
+
+    /// Forgets a deleted entity whose key is used again: in a path it would be the new one.
+    fn supersede(&self, mirror: &mut Mirror, kind: KindId, values: &[Value]) {
+        let Some(key) = self.model.kind(kind).key else {
+            return;
+        };
+        let Some(value) = values.get(key).filter(|v| !v.has_unknown()) else {
+            return;
+        };
+        let old = mirror
+            .all(kind)
+            .find(|(_, record)| record.gone && record.fields.get(key) == Some(value))
+            .map(|(handle, _)| handle);
+        if let Some(old) = old {
+            mirror.forget(old);
+        }
     }
 
     /// Sets a place, or unsets it.
