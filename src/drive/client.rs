@@ -135,11 +135,7 @@ impl Client {
             return Err(address());
         }
         let host = base.host_str().ok_or_else(address)?.to_owned();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        // A name other than `localhost` could resolve to anything.
-        let loopback =
-            bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        if !loopback && !allow_remote {
+        if !is_loopback(&host) && !allow_remote {
             return Err(ClientError::Remote { host });
         }
         let path = base.path().trim_end_matches('/').to_owned();
@@ -296,6 +292,12 @@ impl Client {
             truncated,
         })
     }
+}
+
+/// Whether the host of an address is this machine. A name other than `localhost` could resolve to anything.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// How long to wait before asking again: what the server says, within ten seconds, or a little longer each time.
