@@ -4,3 +4,4 @@ pub mod demo;
 pub mod drive;
 pub mod check;
 pub mod shrink;
+pub mod report;
