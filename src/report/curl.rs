@@ -569,3 +569,55 @@ fn line(out: &mut String, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Slip, found, model};
+    use super::*;
+
+    fn script(slip: Slip) -> String {
+        let model = model();
+        curl(&model, &found(&model, slip, 3), "http://127.0.0.1:8080/api/")
+    }
+
+    #[test]
+    fn a_step_that_fails() {
+        insta::assert_snapshot!(script(Slip::PublishesForAnybody));
+    }
+
+    #[test]
+    fn a_read_that_shows_it() {
+        insta::assert_snapshot!(script(Slip::ForgetsToPublish));
+    }
+
+    #[test]
+    fn no_secret_is_in_any_script() {
+        for slip in [Slip::PublishesForAnybody, Slip::ForgetsToPublish, Slip::Fails, Slip::RegistersTwice] {
+            let script = script(slip);
+            assert!(!script.contains("_secret") && !script.contains("1b4e28ba"), "{script}");
+        }
+    }
+
+    #[test]
+    fn every_script_is_bash() {
+        for slip in [Slip::PublishesForAnybody, Slip::ForgetsToPublish, Slip::Fails, Slip::RegistersTwice] {
+            let checked = std::process::Command::new("bash").args(["-n", "-c", &script(slip)]).output();
+            // Where there is no bash there is nothing to check with.
+            if let Ok(checked) = checked {
+                assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+            }
+        }
+    }
+
+    #[test]
+    fn words_survive_the_shell() {
+        let text = "it's $HOME `id` \\ \u{1b}[2J\r\n\"!\" ünï";
+        let printed = std::process::Command::new("bash")
+            .args(["-c", &format!("printf %s {}", single(text))])
+            .env("LC_ALL", "C.UTF-8")
+            .output();
+        if let Ok(printed) = printed {
+            assert_eq!(String::from_utf8_lossy(&printed.stdout), text);
+        }
+    }
+}

@@ -377,3 +377,67 @@ const DEEPER: &str = "            ";
 fn number(text: &str) -> String {
     format!("  {text:<6}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Slip, found, model};
+    use super::*;
+
+    fn plain(slip: Slip) -> String {
+        let model = model();
+        story(&model, &found(&model, slip, 3), Style::PLAIN)
+    }
+
+    #[test]
+    fn what_is_accepted_and_must_not_be() {
+        insta::assert_snapshot!(plain(Slip::PublishesForAnybody));
+    }
+
+    #[test]
+    fn a_refusal_with_another_status() {
+        insta::assert_snapshot!(plain(Slip::RefusesOtherwise));
+    }
+
+    #[test]
+    fn an_invariant_that_a_read_breaks() {
+        insta::assert_snapshot!(plain(Slip::ForgetsToPublish));
+    }
+
+    #[test]
+    fn a_failure_whose_text_a_terminal_would_obey() {
+        let text = plain(Slip::Fails);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_new_key_in_an_answer_that_should_not_be() {
+        let text = plain(Slip::RegistersTwice);
+        assert!(!text.contains("_secret") && !text.contains("1b4e28ba"), "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let model = model();
+        let found = found(&model, Slip::PublishesForAnybody, 3);
+        let painted = story(&model, &found, Style { color: true, width: 100 });
+        let bare = regex::Regex::new("\u{1b}\\[[0-9;]*m").map(|r| r.replace_all(&painted, "").into_owned());
+        assert!(painted.contains('\u{1b}'));
+        assert_eq!(bare.ok(), Some(story(&model, &found, Style::PLAIN)));
+    }
+
+    #[test]
+    fn what_is_kept_is_the_same_in_every_run() {
+        let model = model();
+        for slip in [Slip::PublishesForAnybody, Slip::RefusesOtherwise, Slip::ForgetsToPublish, Slip::Fails] {
+            assert_eq!(lasting(&model, &found(&model, slip, 3)), lasting(&model, &found(&model, slip, 4)));
+        }
+    }
+
+    #[test]
+    fn how_surely_it_fails() {
+        assert_eq!(standing(Standing { failed: 2, runs: 2 }), "fails 2 of 2");
+        assert_eq!(standing(Standing { failed: 0, runs: 5 }), "did not reproduce (0 of 5)");
+    }
+}

@@ -195,3 +195,58 @@ fn grouped(n: u64) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::model;
+    use super::*;
+    use crate::model::action::Outcome;
+
+    fn nothing_yet(model: &Model) -> Summary {
+        Summary {
+            plans_asked: 200,
+            plans_run: 200,
+            steps: 8_214,
+            requests: 21_340,
+            elapsed: Duration::from_millis(41_200),
+            coverage: Coverage::new(model),
+            skipped_steps: 0,
+            inconclusive: 0,
+            seeds: 0..=199,
+            jobs: 4,
+            counterexamples: Vec::new(),
+            stopped_by: None,
+        }
+    }
+
+    #[test]
+    fn a_campaign_that_found_something() {
+        let model = model();
+        let mut s = nothing_yet(&model);
+        for (rule, outcome, times) in [
+            (0, Outcome::Ok(0), 400),
+            (1, Outcome::Ok(0), 12),
+            (1, Outcome::Unauthenticated, 3),
+            (2, Outcome::Refused(0), 7),
+        ] {
+            (0..times).for_each(|_| s.coverage.count(rule, outcome));
+        }
+        s.plans_run = 30;
+        s.inconclusive = 1;
+        s.skipped_steps = 12;
+        s.stopped_by = Some("the time was up".into());
+        let check = CheckId::Outcome {
+            rule: "publish".into(),
+            expected: "own_note".into(),
+        };
+        s.counterexamples.push((check, Standing { failed: 3, runs: 10 }));
+        insta::assert_snapshot!(summary(&model, &s, Style { color: false, width: 80 }));
+    }
+
+    #[test]
+    fn a_campaign_in_which_nothing_came_into_being() {
+        let model = model();
+        let text = summary(&model, &nothing_yet(&model), Style::PLAIN);
+        assert!(text.contains("No rule that creates anything ever succeeded"), "{text}");
+    }
+}
