@@ -1,0 +1,222 @@
+//! Drafts: plans being made, and the strategies that proptest-state-machine makes them with.
+
+use std::sync::Arc;
+
+use proptest::prelude::any;
+use proptest::strategy::{Just, NewTree, Strategy, ValueTree};
+use proptest::test_runner::{TestRng, TestRunner};
+use rand::RngExt;
+
+use crate::model::action::{Action, Outcome};
+use crate::model::mirror::Mirror;
+use crate::model::value::Handle;
+
+use super::archer::Archer;
+use super::generator::Prepared;
+use super::plan::Step;
+use super::rehearsal::{Rehearsed, rehearse_step};
+
+/// How many business outcomes a plan has among its goals, and how many implied ones.
+const GOALS: (usize, usize) = (21, 12);
+
+/// How much more business outcomes are wanted than implied ones, of 100.
+const BONUS: u32 = 30;
+
+/// The state of a plan being made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub mirror: Mirror,
+    pub next_step: u32,
+    /// The number of the newest unique value.
+    pub fresh: u32,
+    /// What is to be reached yet, most wanted last.
+    pub wanted: Vec<Wanted>,
+    pub pursuit: Option<Pursuit>,
+    pub temper: Arc<Temper>,
+    /// How many steps of the set-up are left, and how many of the rest.
+    pub setup: usize,
+    pub left: usize,
+}
+
+/// A goal that is to be reached yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Its position among the goals.
+    pub goal: usize,
+    /// It was found impossible, and nothing has happened since that could change it.
+    pub asleep: bool,
+    /// How often its recipe was given up.
+    pub failed: u8,
+}
+
+/// A goal whose recipe is followed.
+#[derive(Clone, Debug)]
+pub(super) struct Pursuit {
+    pub goal: usize,
+    /// Which entities play the roles, as far as that is settled.
+    pub roles: Vec<Option<Handle>>,
+    /// Which instructions were followed.
+    pub done: u64,
+    /// From the first instruction to the last, rather than with what there is.
+    pub faithful: bool,
+    /// How many more steps may go into it.
+    pub patience: usize,
+}
+
+/// What a plan is like.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Temper {
+    /// The weights of the rules.
+    pub weights: Vec<u32>,
+    /// In percent, how often a step goes for a goal.
+    pub aimed: u32,
+    /// In percent, how often the newest entity is picked.
+    pub recent: u32,
+}
+
+/// A step, and the state of the plan after it.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    pub step: Step,
+    pub after: Arc<Draft>,
+}
+
+impl Draft {
+    /// Takes an action as the next step: what the model predicts of it is assumed.
+    pub fn take(&mut self, prepared: &Prepared, action: Action) -> (Step, Option<Rehearsed>) {
+        let step = Step {
+            id: self.next_step,
+            action,
+        };
+        self.next_step += 1;
+        let rehearsed = rehearse_step(&prepared.model, &mut self.mirror, &step);
+        if let Some(rehearsed) = &rehearsed {
+            let rule = step.action.rule;
+            let done = prepared.goal(rule, rehearsed.assumed);
+            self.wanted.retain(|wanted| Some(wanted.goal) != done);
+            if rehearsed.assumed.is_ok() {
+                for wanted in &mut self.wanted {
+                    wanted.asleep &= !prepared.goals[wanted.goal].wakers[rule];
+                }
+            }
+        }
+        (step, rehearsed)
+    }
+}
+
+/// The strategy of a plan's beginning: its goals and its temper.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub prepared: Arc<Prepared>,
+    pub seed: u64,
+}
+
+impl Strategy for Begin {
+    type Tree = Just<Arc<Draft>>;
+    type Value = Arc<Draft>;
+
+    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        let prepared = &self.prepared;
+        let swarm = any::<bool>().new_tree(runner)?.current() && self.seed != 0;
+        let rng = runner.rng();
+        let rules = prepared.model.rules.iter().zip(&prepared.allowed);
+        let weights = rules
+            .map(|(rule, allowed)| match (allowed, swarm) {
+                (false, _) => 0,
+                (true, false) => rule.weight,
+                // Of a swarm, some rules are absent and some abound.
+                (true, true) => rule.weight * [0, 0, 1, 1, 3, 9][rng.random_range(0..6)],
+            })
+            .collect();
+        let temper = Temper {
+            weights,
+            aimed: if swarm { 60 } else { 88 },
+            recent: [20, 50, 80][rng.random_range(0..3)],
+        };
+        Ok(Just(Arc::new(Draft {
+            mirror: prepared.start(),
+            next_step: 1,
+            wanted: wanted(prepared, self.seed, rng),
+            temper: Arc::new(temper),
+            setup: prepared.setup.len(),
+            left: prepared.options.steps,
+            ..Draft::default()
+        })))
+    }
+}
+
+/// The goals of a plan in an order that is drawn; the business outcomes are wanted more.
+fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
+    let (mut business, mut implied) = (Vec::new(), Vec::new());
+    for (index, goal) in prepared.goals.iter().enumerate() {
+        // What was never reached when the model was explored is left to chance.
+        if goal.recipe.is_some() {
+            match goal.outcome {
+                Outcome::Ok(_) | Outcome::Refused(_) => business.push(index),
+                _ => implied.push(index),
+            }
+        }
+    }
+    let mut ranked = Vec::new();
+    for (class, most, bonus) in [(business, GOALS.0, BONUS), (implied, GOALS.1, 0)] {
+        let (turn, other) = slices(&class, seed, most);
+        // What is another seed's turn is wanted less.
+        for (goals, bonus) in [(turn, 200 + bonus), (other, bonus)] {
+            let goals = goals.into_iter();
+            ranked.extend(goals.map(|goal| (bonus + rng.random_range(0..100), goal)));
+        }
+    }
+    ranked.sort_unstable();
+    let goals = ranked.into_iter().map(|(_, goal)| goal);
+    goals
+        .map(|goal| Wanted {
+            goal,
+            asleep: false,
+            failed: 0,
+        })
+        .collect()
+}
+
+/// The goals that are a seed's turn, and those of the seed half a round later. Successive seeds take successive slices, so
+/// that together they have all.
+fn slices(all: &[usize], seed: u64, most: usize) -> (Vec<usize>, Vec<usize>) {
+    let slices = all.len().div_ceil(most).max(1) as u64;
+    let of = |turn: u64| {
+        (0u64..)
+            .zip(all)
+            .filter(|(index, _)| index % slices == turn % slices)
+            .map(|(_, goal)| *goal)
+            .collect()
+    };
+    let turn = seed % slices;
+    match slices {
+        1 => (of(turn), Vec::new()),
+        _ => (of(turn), of(turn + slices.div_ceil(2))),
+    }
+}
+
+/// The strategy of the next step; nothing where no rule at all can be tried.
+#[derive(Debug)]
+pub(super) struct NextMove {
+    pub prepared: Arc<Prepared>,
+    pub draft: Arc<Draft>,
+}
+
+impl Strategy for NextMove {
+    type Tree = Just<Option<Move>>;
+    type Value = Option<Move>;
+
+    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        let mut draft = self.draft.as_ref().clone();
+        let mut archer = Archer {
+            prepared: &self.prepared,
+            runner,
+            draft: &mut draft,
+        };
+        let step = archer.next();
+        Ok(Just(step.map(|step| Move {
+            step,
+            after: Arc::new(draft),
+        })))
+    }
+}
