@@ -12,10 +12,14 @@ use super::draft::{Draft, Pursuit};
 use super::generator::Prepared;
 use super::plan::Step;
 use super::recipe::{Hint, Instruction, Recipe};
+use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed};
 
 /// How many goals are tried at once at each step.
 const SHOTS: usize = 5;
+
+/// How many steps are rehearsed at most before setting out for a goal.
+const REHEARSED: usize = 60;
 
 /// Chooses the next step of a draft.
 pub(super) struct Archer<'a> {
@@ -65,6 +69,13 @@ impl Archer<'_> {
         }
         let aimed = self.draft.temper.aimed;
         if self.chance(aimed) {
+            // What takes long begins early, and what is possible on the way is done by the way.
+            if self.draft.pursuit.is_none()
+                && self.chance(50)
+                && let Some(step) = self.set_out()
+            {
+                return Some(step);
+            }
             if let Some(action) = self.at_once() {
                 return Some(self.take(action));
             }
@@ -101,29 +112,97 @@ impl Archer<'_> {
         None
     }
 
-    /// Sets out for a wanted outcome that is not possible yet.
+    /// Sets out for a wanted outcome, possible yet or not.
     fn set_out(&mut self) -> Option<Step> {
-        for _ in 0..3 {
+        for _ in 0..2 {
             let index = self.next_goal()?;
             let wanted = self.draft.wanted[index];
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref()?;
-            // With what there is, at first.
-            let mut pursuit = Pursuit {
-                goal: wanted.goal,
-                roles: vec![None; recipe.roles],
-                done: 0,
-                faithful: wanted.failed % 2 == 1,
-                patience: recipe.steps.len() + 2,
-            };
-            if pursuit.faithful {
-                self.cast(recipe, &mut pursuit);
-            }
-            self.draft.pursuit = Some(pursuit);
-            if let Some(step) = self.pursue() {
-                return Some(step);
+            if let Some((next, roles)) = self.shortest(recipe) {
+                self.draft.pursuit = Some(Pursuit {
+                    goal: wanted.goal,
+                    next,
+                    roles,
+                });
+                if let Some(step) = self.pursue() {
+                    return Some(step);
+                }
+            } else {
+                self.draft.wanted[index].failed += 1;
             }
         }
         None
+    }
+
+    /// The shortest end of a recipe that leads from what there is to its goal, and who plays which role in it.
+    fn shortest(&mut self, recipe: &Recipe) -> Option<(usize, Vec<Option<Handle>>)> {
+        let room = self.draft.left + 1;
+        let least = recipe.steps.len().saturating_sub(room);
+        let mut budget = REHEARSED;
+        for first in (least..recipe.steps.len()).rev() {
+            if let Some(roles) = self.rehearsed(recipe, first, false, &mut budget) {
+                return Some((first, roles));
+            }
+        }
+        let mut budget = REHEARSED;
+        (least == 0).then_some(())?;
+        let roles = self.rehearsed(recipe, 0, true, &mut budget)?;
+        Some((0, roles))
+    }
+
+    /// Rehearses a recipe from one of its instructions on: who plays which role, of those who are there already.
+    fn rehearsed(
+        &mut self,
+        recipe: &Recipe,
+        first: usize,
+        cast: bool,
+        budget: &mut usize,
+    ) -> Option<Vec<Option<Handle>>> {
+        let mut roles = vec![None; recipe.roles];
+        if cast {
+            self.cast(recipe, &mut roles);
+        }
+        let mut mirror = self.draft.mirror.clone();
+        let mut id = self.draft.next_step;
+        let mut fresh = self.draft.fresh;
+        let last = recipe.steps.len() - 1;
+        for (index, instruction) in recipe.steps.iter().enumerate().skip(first) {
+            *budget = budget.checked_sub(1)?;
+            let (actor, picks) = instruction.players(&roles);
+            let action = Bow {
+                prepared: self.prepared,
+                mirror: &mirror,
+                runner: self.runner,
+                fresh: &mut fresh,
+                recent: self.draft.temper.recent,
+            }
+            .shoot(
+                instruction.rule,
+                instruction.outcome,
+                Fixed {
+                    actor,
+                    picks: &picks,
+                    hints: hints(instruction, index == last),
+                    ..Fixed::default()
+                },
+            )?;
+            if index < last {
+                let step = Step { id, action };
+                let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
+                if rehearsed.assumed != instruction.outcome {
+                    return None;
+                }
+                instruction.settle(&mut roles, &step.action, &rehearsed.created);
+                id += 1;
+            } else {
+                instruction.settle(&mut roles, &action, &[]);
+            }
+        }
+        // Those who come into being will be others, if something comes in between.
+        for role in &mut roles {
+            *role = role.filter(|handle| handle.step < self.draft.next_step);
+        }
+        Some(roles)
     }
 
     /// Which of the wanted goals is set out for: one that there is room for.
@@ -133,100 +212,79 @@ impl Archer<'_> {
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref();
             recipe.is_some_and(|r| wanted.failed < 4 && r.steps.len() <= room.max(8) + 4)
         };
-        let candidates: Vec<usize> = (0..self.draft.wanted.len())
-            .rev()
-            .filter(|at| fits(&self.draft.wanted[*at]))
-            .take(3)
+        let steps = |wanted: &super::draft::Wanted| {
+            let recipe = self.prepared.goals[wanted.goal].recipe.as_ref();
+            recipe.map_or(0, |r| r.steps.len())
+        };
+        let wanted = &self.draft.wanted;
+        let mine = wanted.iter().any(|w| w.turn && fits(w));
+        let mut candidates: Vec<(usize, usize)> = wanted
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| fits(w) && w.turn == mine)
+            .map(|(at, w)| (steps(w), at))
             .collect();
-        let choice = self.below(candidates.len());
-        candidates.get(choice).copied()
+        candidates.sort_unstable();
+        let last = candidates.len().checked_sub(1)?;
+        let choice = match self.chance(60) {
+            true => last,
+            false => self.below(candidates.len()),
+        };
+        Some(candidates[choice].1)
     }
 
-    /// Casts principals that exist already in the roles of those that a recipe begins with.
-    fn cast(&mut self, recipe: &Recipe, pursuit: &mut Pursuit) {
-        let made: Vec<usize> = recipe.steps.iter().flat_map(|s| s.creates.clone()).collect();
+    /// Casts different principals that exist already in the roles of those that a recipe begins with.
+    fn cast(&mut self, recipe: &Recipe, roles: &mut [Option<Handle>]) {
+        let made = |role: &usize| recipe.steps.iter().any(|s| s.creates.contains(role));
         for instruction in &recipe.steps {
             let By::Kind(kind) = self.prepared.model.rules[instruction.rule].by else {
                 continue;
             };
-            let Some(role) = instruction.actor.filter(|role| !made.contains(role)) else {
+            let Some(role) = instruction.actor.filter(|role| !made(role)) else {
                 continue;
             };
-            if pursuit.roles[role].is_none() {
+            if roles[role].is_none() {
                 let mut live: Vec<Handle> = self.draft.mirror.live(kind).collect();
-                live.retain(|handle| !pursuit.roles.contains(&Some(*handle)));
+                live.retain(|handle| !roles.contains(&Some(*handle)));
                 let choice = self.below(live.len());
-                pursuit.roles[role] = live.get(choice).copied();
+                roles[role] = live.get(choice).copied();
             }
         }
     }
 
-    /// A step of the pursuit that is under way: its goal, or an instruction of the recipe.
+    /// A step of the pursuit that is under way: the next instruction of its recipe.
     fn pursue(&mut self) -> Option<Step> {
         let mut pursuit = self.draft.pursuit.take()?;
-        let goal = &self.prepared.goals[pursuit.goal];
-        let recipe = goal.recipe.as_ref()?;
-        let (last, before) = recipe.steps.split_last()?;
-        if !self.draft.wanted.iter().any(|w| w.goal == pursuit.goal) {
-            return None;
-        }
-        if let Some(action) = self.follow(last, &pursuit, false) {
-            return Some(self.take(action));
-        }
-        if pursuit.patience > 0 {
-            pursuit.patience -= 1;
-            let undone = |index: &usize| pursuit.done & (1 << index) == 0;
-            let order: Vec<usize> = match pursuit.faithful {
-                true => (0..before.len()).find(undone).into_iter().collect(),
-                // With what there is: the later an instruction, the less is left to do.
-                false => (0..before.len()).rev().filter(undone).collect(),
-            };
-            for index in order {
-                let instruction = &before[index];
-                let Some(action) = self.follow(instruction, &pursuit, true) else {
-                    continue;
-                };
-                let (step, rehearsed) = self.draft.take(self.prepared, action);
-                pursuit.done |= 1 << index;
-                let created = rehearsed.map(|r| r.created).unwrap_or_default();
-                instruction.settle(&mut pursuit.roles, &step.action, &created);
-                self.draft.pursuit = Some(pursuit);
-                return Some(step);
-            }
-        }
-        // Given up: the others first, and then in the other way.
         let at = self
             .draft
             .wanted
             .iter()
             .position(|w| w.goal == pursuit.goal)?;
-        let mut wanted = self.draft.wanted.remove(at);
-        wanted.failed += 1;
-        match pursuit.faithful {
-            true => self.draft.wanted.insert(0, wanted),
-            false => self.draft.wanted.push(wanted),
-        }
-        None
-    }
-
-    /// An instruction with those in its roles who have them already.
-    fn follow(
-        &mut self,
-        instruction: &Instruction,
-        pursuit: &Pursuit,
-        hinted: bool,
-    ) -> Option<Action> {
+        let recipe = self.prepared.goals[pursuit.goal].recipe.as_ref()?;
+        let instruction = recipe.steps.get(pursuit.next)?;
+        let last = pursuit.next + 1 == recipe.steps.len();
         let (actor, picks) = instruction.players(&pursuit.roles);
         let fixed = Fixed {
             actor,
             picks: &picks,
-            hints: match hinted {
-                true => &instruction.hints,
-                false => &[] as &[Hint],
-            },
+            hints: hints(instruction, last),
             ..Fixed::default()
         };
-        self.shoot(instruction.rule, instruction.outcome, fixed)
+        let Some(action) = self.shoot(instruction.rule, instruction.outcome, fixed) else {
+            // A detour was in the way. The others first.
+            let mut wanted = self.draft.wanted.remove(at);
+            wanted.failed += 1;
+            self.draft.wanted.insert(0, wanted);
+            return None;
+        };
+        let (step, rehearsed) = self.draft.take(self.prepared, action);
+        let created = rehearsed.map(|r| r.created).unwrap_or_default();
+        instruction.settle(&mut pursuit.roles, &step.action, &created);
+        pursuit.next += 1;
+        if !last {
+            self.draft.pursuit = Some(pursuit);
+        }
+        Some(step)
     }
 
     /// A rule by its weight, and mostly its success.
@@ -276,5 +334,13 @@ impl Archer<'_> {
             }
         }
         None
+    }
+}
+
+/// What the arguments of an instruction are like; at the goal itself, anything that will do.
+fn hints(instruction: &Instruction, last: bool) -> &[Hint] {
+    match last {
+        true => &[],
+        false => &instruction.hints,
     }
 }

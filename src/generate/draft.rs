@@ -22,6 +22,9 @@ const GOALS: (usize, usize) = (21, 12);
 /// How much more business outcomes are wanted than implied ones, of 100.
 const BONUS: u32 = 30;
 
+/// How much more goals are wanted whose turn it is.
+const TURN: u32 = 200;
+
 /// The state of a plan being made.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
@@ -43,6 +46,8 @@ pub(super) struct Draft {
 pub(super) struct Wanted {
     /// Its position among the goals.
     pub goal: usize,
+    /// It is this seed's turn to reach it.
+    pub turn: bool,
     /// It was found impossible, and nothing has happened since that could change it.
     pub asleep: bool,
     /// How often its recipe was given up.
@@ -53,14 +58,10 @@ pub(super) struct Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct Pursuit {
     pub goal: usize,
+    /// The instruction that is next.
+    pub next: usize,
     /// Which entities play the roles, as far as that is settled.
     pub roles: Vec<Option<Handle>>,
-    /// Which instructions were followed.
-    pub done: u64,
-    /// From the first instruction to the last, rather than with what there is.
-    pub faithful: bool,
-    /// How many more steps may go into it.
-    pub patience: usize,
 }
 
 /// What a plan is like.
@@ -161,16 +162,17 @@ fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
     for (class, most, bonus) in [(business, GOALS.0, BONUS), (implied, GOALS.1, 0)] {
         let (turn, other) = slices(&class, seed, most);
         // What is another seed's turn is wanted less.
-        for (goals, bonus) in [(turn, 200 + bonus), (other, bonus)] {
+        for (goals, bonus) in [(turn, TURN + bonus), (other, bonus)] {
             let goals = goals.into_iter();
             ranked.extend(goals.map(|goal| (bonus + rng.random_range(0..100), goal)));
         }
     }
     ranked.sort_unstable();
-    let goals = ranked.into_iter().map(|(_, goal)| goal);
-    goals
-        .map(|goal| Wanted {
+    ranked
+        .into_iter()
+        .map(|(rank, goal)| Wanted {
             goal,
+            turn: rank >= TURN,
             asleep: false,
             failed: 0,
         })

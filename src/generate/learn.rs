@@ -14,7 +14,7 @@ use crate::model::By;
 use super::demand::Want;
 use super::generator::{Prepared, runner};
 use super::plan::Step;
-use super::recipe::{End, Recipe};
+use super::recipe::{End, Recipe, kept, reduced};
 use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed};
 
@@ -118,6 +118,12 @@ impl<'a> Explorer<'a> {
                 let r = &self.prepared.model.rules[g.rule];
                 eprintln!("open: {} {}", r.name, g.outcome.name(r));
             }
+            for (goal, recipe) in self.prepared.goals.iter().zip(&self.recipes) {
+                let rules = &self.prepared.model.rules;
+                if let Some(r) = recipe.as_ref().filter(|r| r.steps.len() > 9) {
+                    eprintln!("{} {} = {}: {:?}", rules[goal.rule].name, goal.outcome.name(&rules[goal.rule]), r.steps.len(), r.steps.iter().map(|i| format!("{}{:?}{:?}", rules[i.rule].name, i.actor, i.picks)).collect::<Vec<_>>());
+                }
+            }
             eprintln!("spent {} nodes {} long {:?}", self.spent, self.nodes.len(), self.recipes.iter().flatten().map(|r| r.steps.len()).max());
         }
         self.recipes
@@ -165,6 +171,7 @@ impl<'a> Explorer<'a> {
     /// Looks which goals can be reached from a state, given the rule that led there.
     fn look(&mut self, node: usize, rule: Option<usize>) {
         let mut found = false;
+        let mut ways: Vec<Vec<Step>> = Vec::new();
         for goal in self.open.clone() {
             let definition = &self.prepared.goals[goal];
             if rule.is_some_and(|rule| !definition.wakers[rule]) {
@@ -176,20 +183,44 @@ impl<'a> Explorer<'a> {
             };
             found = true;
             self.open.retain(|open| *open != goal);
-            let mut steps = self.path(node);
-            steps.extend(after.step);
-            let root = &self.nodes[0].mirror;
-            self.recipes[goal] = Recipe::new(
-                &self.prepared.model,
-                &self.prepared.drawers,
-                root,
-                steps,
-                End::Outcome(outcome),
-            );
+            if let Some(step) = after.step {
+                let recipe = self.recipe(node, step, End::Outcome(outcome), &mut ways);
+                self.recipes[goal] = recipe;
+            }
         }
         if found && !self.landmarks.contains(&node) {
             self.landmarks.push(node);
         }
+    }
+
+    /// The recipe of a step in a state. `ways` are boiled down ones to this state, one of which may do.
+    fn recipe(
+        &self,
+        node: usize,
+        last: Step,
+        end: End,
+        ways: &mut Vec<Vec<Step>>,
+    ) -> Option<Recipe> {
+        let model = &self.prepared.model;
+        let root = &self.nodes[0].mirror;
+        let known = ways.iter().find_map(|way| {
+            let mut steps = way.clone();
+            steps.push(last.clone());
+            kept(model, root, steps, end)
+        });
+        let steps = match known {
+            Some(steps) => steps,
+            None => {
+                let mut steps = self.path(node);
+                steps.push(last);
+                let steps = reduced(model, root, steps, end);
+                if let Some((_, way)) = steps.split_last() {
+                    ways.push(way.to_vec());
+                }
+                steps
+            }
+        };
+        Recipe::new(model, &self.prepared.drawers, root, &steps)
     }
 
     /// Keeps a state, and the way to the kinds of entity that came into being for the first time.
@@ -200,13 +231,12 @@ impl<'a> Explorer<'a> {
         for handle in created {
             let kind = usize::from(handle.kind.0);
             if self.makings[kind].is_none() {
-                self.makings[kind] = Recipe::new(
-                    &self.prepared.model,
-                    &self.prepared.drawers,
-                    &self.nodes[0].mirror,
-                    self.path(at),
-                    End::Kind(handle.kind),
-                );
+                let step = self.nodes[at].step.clone();
+                let parent = self.nodes[at].parent;
+                if let (Some(step), Some(parent)) = (step, parent) {
+                    let end = End::Kind(handle.kind);
+                    self.makings[kind] = self.recipe(parent, step, end, &mut Vec::new());
+                }
             }
         }
         self.look(at, rule);

@@ -2,7 +2,7 @@
 //! them with others, or with what it has already.
 
 use crate::model::Model;
-use crate::model::action::{Action, Actor, Outcome};
+use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::domain::Domain;
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
@@ -13,6 +13,9 @@ use super::rehearsal::{Rehearsed, rehearse_step};
 
 /// The longest recipe that is kept.
 pub(super) const LONGEST: usize = 60;
+
+/// Recipes of up to so many steps are short enough.
+const SHORT: usize = 8;
 
 /// What a recipe is for.
 #[derive(Clone, Copy, Debug)]
@@ -65,15 +68,13 @@ pub(super) struct Instruction {
 }
 
 impl Recipe {
-    /// The recipe of steps that were rehearsed from a mirror, the last of which reaches the end; boiled down first.
+    /// The recipe of steps that were rehearsed from a mirror, the last of which reaches the end.
     pub fn new(
         model: &Model,
         drawers: &[Vec<Drawer>],
         start: &Mirror,
-        steps: Vec<Step>,
-        end: End,
+        steps: &[Step],
     ) -> Option<Recipe> {
-        let steps = reduced(model, start, steps, end);
         if steps.len() > LONGEST {
             return None;
         }
@@ -87,7 +88,7 @@ impl Recipe {
             }
         };
         let mut instructions = Vec::with_capacity(steps.len());
-        for step in &steps {
+        for step in steps {
             let rehearsed = rehearse_step(model, &mut mirror, step)?;
             let action = &step.action;
             let rule = &model.rules[action.rule];
@@ -154,12 +155,29 @@ fn hint(domain: &Domain, drawer: &Drawer, value: &Value) -> Hint {
     }
 }
 
-/// Drops what the outcome does not need: in ever smaller chunks, from the end, until no step can go.
-fn reduced(model: &Model, start: &Mirror, mut steps: Vec<Step>, end: End) -> Vec<Step> {
+/// Boils steps down to what the end needs.
+pub(super) fn reduced(model: &Model, start: &Mirror, mut steps: Vec<Step>, end: End) -> Vec<Step> {
     if let Some(sliced) = kept(model, start, sliced(&steps), end) {
         steps = sliced;
     }
-    let mut chunk = (steps.len() / 2).max(1);
+    let chunk = (steps.len() / 2).max(1);
+    steps = fewer(model, start, steps, end, chunk);
+    if steps.len() > SHORT
+        && let Some(merged) = merged(model, start, &steps, end)
+    {
+        steps = fewer(model, start, merged, end, 2);
+    }
+    steps
+}
+
+/// Drops steps in ever smaller chunks, from the end, until none can go.
+fn fewer(
+    model: &Model,
+    start: &Mirror,
+    mut steps: Vec<Step>,
+    end: End,
+    mut chunk: usize,
+) -> Vec<Step> {
     loop {
         let mut until = steps.len().saturating_sub(1);
         let mut dropped = false;
@@ -183,8 +201,47 @@ fn reduced(model: &Model, start: &Mirror, mut steps: Vec<Step>, end: End) -> Vec
     }
 }
 
+/// Has one entity do for two, as often as the end allows for it.
+fn merged(model: &Model, start: &Mirror, steps: &[Step], end: End) -> Option<Vec<Step>> {
+    let mut steps = steps.to_vec();
+    let mut merged = false;
+    let mut mirror = start.clone();
+    let mut made: Vec<Handle> = Vec::new();
+    for step in &steps {
+        made.extend(rehearse_step(model, &mut mirror, step)?.created);
+    }
+    for (index, late) in made.iter().enumerate().rev() {
+        let early = made[..index].iter().copied().filter(|h| h.kind == late.kind);
+        for other in start.live(late.kind).chain(early).take(4) {
+            let renamed = steps.iter().map(|step| renamed(step, *late, other)).collect();
+            if let Some(fewer) = kept(model, start, renamed, end) {
+                // The maker of what is not needed any more goes when steps are dropped next.
+                steps = fewer;
+                merged = true;
+                break;
+            }
+        }
+    }
+    merged.then_some(steps)
+}
+
+/// The step with one entity in the place of another.
+fn renamed(step: &Step, old: Handle, new: Handle) -> Step {
+    let mut step = step.clone();
+    match &mut step.action.actor {
+        Actor::Entity(handle) | Actor::Forged(handle) if *handle == old => *handle = new,
+        _ => {}
+    }
+    for picked in &mut step.action.picks {
+        if *picked == Picked::Entity(old) {
+            *picked = Picked::Entity(new);
+        }
+    }
+    step
+}
+
 /// The steps that still apply, if the last one still reaches the end.
-fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) -> Option<Vec<Step>> {
+pub(super) fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) -> Option<Vec<Step>> {
     let last = steps.last()?.id;
     let mut mirror = start.clone();
     let mut kept = Vec::with_capacity(steps.len());
