@@ -16,11 +16,8 @@ use super::generator::Prepared;
 use super::plan::Step;
 use super::rehearsal::{Rehearsed, rehearse_step};
 
-/// How many business outcomes a plan has among its goals, and how many implied ones.
-const GOALS: (usize, usize) = (21, 12);
-
 /// How much more business outcomes are wanted than implied ones, of 100.
-const BONUS: u32 = 30;
+const BONUS: u32 = 20;
 
 /// How much more goals are wanted whose turn it is.
 const TURN: u32 = 200;
@@ -131,7 +128,7 @@ impl Strategy for Begin {
             .collect();
         let temper = Temper {
             weights,
-            aimed: if swarm { 60 } else { 88 },
+            aimed: if swarm { 75 } else { 92 },
             recent: [20, 50, 80][rng.random_range(0..3)],
         };
         Ok(Just(Arc::new(Draft {
@@ -146,26 +143,22 @@ impl Strategy for Begin {
     }
 }
 
-/// The goals of a plan in an order that is drawn; the business outcomes are wanted more.
+/// The goals of a plan in an order that is drawn: those whose turn it is are wanted most, and of the others the business
+/// outcomes.
 fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
-    let (mut business, mut implied) = (Vec::new(), Vec::new());
-    for (index, goal) in prepared.goals.iter().enumerate() {
-        // What was never reached when the model was explored is left to chance.
-        if goal.recipe.is_some() {
-            match goal.outcome {
-                Outcome::Ok(_) | Outcome::Refused(_) => business.push(index),
-                _ => implied.push(index),
-            }
-        }
+    let mut turns = vec![false; prepared.goals.len()];
+    for goal in prepared.rota.turn(seed) {
+        turns[goal] = true;
     }
-    let mut ranked = Vec::new();
-    for (class, most, bonus) in [(business, GOALS.0, BONUS), (implied, GOALS.1, 0)] {
-        let (turn, other) = slices(&class, seed, most);
-        // What is another seed's turn is wanted less.
-        for (goals, bonus) in [(turn, TURN + bonus), (other, bonus)] {
-            let goals = goals.into_iter();
-            ranked.extend(goals.map(|goal| (bonus + rng.random_range(0..100), goal)));
+    let mut ranked: Vec<(u32, usize)> = Vec::new();
+    for (index, goal) in prepared.goals.iter().enumerate() {
+        if goal.recipe.is_none() {
+            continue;
         }
+        let business = matches!(goal.outcome, Outcome::Ok(_) | Outcome::Refused(_));
+        let bonus = if business { BONUS } else { 0 };
+        let turn = if turns[index] { TURN } else { 0 };
+        ranked.push((turn + bonus + rng.random_range(0..100), index));
     }
     ranked.sort_unstable();
     ranked
@@ -177,24 +170,6 @@ fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
             failed: 0,
         })
         .collect()
-}
-
-/// The goals that are a seed's turn, and those of the seed half a round later. Successive seeds take successive slices, so
-/// that together they have all.
-fn slices(all: &[usize], seed: u64, most: usize) -> (Vec<usize>, Vec<usize>) {
-    let slices = all.len().div_ceil(most).max(1) as u64;
-    let of = |turn: u64| {
-        (0u64..)
-            .zip(all)
-            .filter(|(index, _)| index % slices == turn % slices)
-            .map(|(_, goal)| *goal)
-            .collect()
-    };
-    let turn = seed % slices;
-    match slices {
-        1 => (of(turn), Vec::new()),
-        _ => (of(turn), of(turn + slices.div_ceil(2))),
-    }
 }
 
 /// The strategy of the next step; nothing where no rule at all can be tried.
@@ -216,6 +191,15 @@ impl Strategy for NextMove {
             draft: &mut draft,
         };
         let step = archer.next();
+        if draft.left == 0 && std::env::var("DBG").is_ok() {
+            let mut n = 0;
+            for w in draft.wanted.iter().filter(|w| w.turn) {
+                n += 1;
+                let g = &self.prepared.goals[w.goal]; let r = &self.prepared.model.rules[g.rule];
+                eprintln!("LEFT {} {} failed {} asleep {}", r.name, g.outcome.name(r), w.failed, w.asleep);
+            }
+            eprintln!("COUNT {} aimed {}", n, draft.temper.aimed);
+        }
         Ok(Just(step.map(|step| Move {
             step,
             after: Arc::new(draft),

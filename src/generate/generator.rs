@@ -18,6 +18,7 @@ use super::learn::learn;
 use super::plan::Plan;
 use super::recipe::Recipe;
 use super::rehearsal::start;
+use super::rota::Rota;
 use super::statics::Statics;
 
 /// What plans are made of, beside the model and the seed.
@@ -66,6 +67,8 @@ pub(super) struct Prepared {
     pub goals: Vec<Goal>,
     /// Where the goals of each rule begin.
     starts: Vec<usize>,
+    /// Which goals are which seed's turn.
+    pub rota: Rota,
     /// The rules of the set-up.
     pub setup: Vec<usize>,
     pub actor_name: Arc<str>,
@@ -90,6 +93,7 @@ impl Generator {
     pub fn new(model: Arc<Model>, options: Options) -> Generator {
         let mut prepared = Prepared::new(model, options);
         learn(&mut prepared);
+        prepared.rota = Rota::new(&prepared.goals, prepared.options.steps);
         Generator {
             prepared: Arc::new(prepared),
         }
@@ -219,6 +223,7 @@ impl Prepared {
             allowed,
             goals,
             starts,
+            rota: Rota::default(),
             setup,
             actor_name: "actor".into(),
             kind_names,

@@ -10,6 +10,7 @@ mod learn;
 mod plan;
 mod recipe;
 mod rehearsal;
+mod rota;
 mod search;
 mod statics;
 

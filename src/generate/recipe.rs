@@ -5,6 +5,7 @@ use crate::model::Model;
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::domain::Domain;
 use crate::model::mirror::Mirror;
+use crate::model::oracle::handles;
 use crate::model::value::{Handle, KindId, Value};
 
 use super::arguments::Drawer;
@@ -28,7 +29,11 @@ pub(super) enum End {
 impl End {
     fn reached(self, rehearsed: &Rehearsed) -> bool {
         match self {
-            End::Outcome(outcome) => rehearsed.assumed == outcome,
+            // Alone, unless it is a success: the first of several is assumed.
+            End::Outcome(outcome) => {
+                rehearsed.assumed == outcome
+                    && (outcome.is_ok() || rehearsed.prediction.certain().is_some())
+            }
             End::Kind(kind) => rehearsed.created.iter().any(|h| h.kind == kind),
         }
     }
@@ -247,12 +252,36 @@ pub(super) fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) ->
     let mut kept = Vec::with_capacity(steps.len());
     let mut reached = false;
     for step in steps {
+        if !from_its_pools(model, &mirror, &step) {
+            continue;
+        }
         if let Some(rehearsed) = rehearse_step(model, &mut mirror, &step) {
             reached = step.id == last && end.reached(&rehearsed);
             kept.push(step);
         }
     }
     reached.then_some(kept)
+}
+
+/// Whether what a step is about is among what its rule picks from, which the oracle does not ask.
+fn from_its_pools(model: &Model, mirror: &Mirror, step: &Step) -> bool {
+    let rule = &model.rules[step.action.rule];
+    if rule.picks.iter().all(|pick| pick.from.is_none()) {
+        return true;
+    }
+    let names = model.names(mirror, &step.action, false);
+    let scope = model.scope(mirror, &names);
+    rule.picks
+        .iter()
+        .zip(&step.action.picks)
+        .all(|(pick, picked)| match (&pick.from, picked.handle()) {
+            (Some(from), Some(handle)) if mirror.is_live(handle) => match from.eval(&scope) {
+                Ok(pool) => handles(&pool).contains(&handle),
+                // As for somebody who is not authenticated, it cannot be told.
+                Err(_) => step.action.actor.handle().is_none(),
+            },
+            _ => true,
+        })
 }
 
 /// The steps about the entities that the last one is about, those that these came from, and so on.

@@ -381,7 +381,10 @@ impl Search<'_, '_> {
             .any(|d| d.want == Want::False && d.ready > self.rule.picks.len());
         // What collides, and what lies on either side of a limit, is drawn from what there is.
         if refused || self.bow.chance(10) {
-            values.extend(self.known(&arg.name, &arg.domain));
+            for _ in 0..3 {
+                values.extend(self.known(&arg.name, &arg.domain));
+            }
+            values.dedup();
         }
         if self.bow.chance(50) {
             values.extend(self.near(&arg.domain));
