@@ -61,14 +61,18 @@ impl Archer<'_> {
             return Some(self.take(action));
         }
         self.draft.left = self.draft.left.saturating_sub(1);
-        // A detour now and then: what is on the way must not matter.
-        if self.draft.pursuit.is_some() && !self.chance(8) {
-            if let Some(step) = self.pursue() {
-                return Some(step);
-            }
+        // Towards the end there is no time for anything else.
+        let due = self.draft.wanted.iter().filter(|w| w.turn).count();
+        let pressed = due > 0 && due * 2 >= self.draft.left;
+        // A detour now and then: what comes in between must not matter.
+        if self.draft.pursuit.is_some()
+            && (pressed || !self.chance(8))
+            && let Some(step) = self.pursue()
+        {
+            return Some(step);
         }
         let aimed = self.draft.temper.aimed;
-        if self.chance(aimed) {
+        if pressed || self.chance(aimed) {
             // What takes long begins early, and what is possible on the way is done by the way.
             if self.draft.pursuit.is_none()
                 && self.chance(50)

@@ -191,15 +191,6 @@ impl Strategy for NextMove {
             draft: &mut draft,
         };
         let step = archer.next();
-        if draft.left == 0 && std::env::var("DBG").is_ok() {
-            let mut n = 0;
-            for w in draft.wanted.iter().filter(|w| w.turn) {
-                n += 1;
-                let g = &self.prepared.goals[w.goal]; let r = &self.prepared.model.rules[g.rule];
-                eprintln!("LEFT {} {} failed {} asleep {}", r.name, g.outcome.name(r), w.failed, w.asleep);
-            }
-            eprintln!("COUNT {} aimed {}", n, draft.temper.aimed);
-        }
         Ok(Just(step.map(|step| Move {
             step,
             after: Arc::new(draft),

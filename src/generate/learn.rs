@@ -112,20 +112,6 @@ impl<'a> Explorer<'a> {
                 }
             }
         }
-        if std::env::var("DBG").is_ok() {
-            for goal in &self.open {
-                let g = &self.prepared.goals[*goal];
-                let r = &self.prepared.model.rules[g.rule];
-                eprintln!("open: {} {}", r.name, g.outcome.name(r));
-            }
-            for (goal, recipe) in self.prepared.goals.iter().zip(&self.recipes) {
-                let rules = &self.prepared.model.rules;
-                if let Some(r) = recipe.as_ref().filter(|r| r.steps.len() > 9) {
-                    eprintln!("{} {} = {}: {:?}", rules[goal.rule].name, goal.outcome.name(&rules[goal.rule]), r.steps.len(), r.steps.iter().map(|i| format!("{}{:?}{:?}", rules[i.rule].name, i.actor, i.picks)).collect::<Vec<_>>());
-                }
-            }
-            eprintln!("spent {} nodes {} long {:?}", self.spent, self.nodes.len(), self.recipes.iter().flatten().map(|r| r.steps.len()).max());
-        }
         self.recipes
     }
 

@@ -381,10 +381,7 @@ impl Search<'_, '_> {
             .any(|d| d.want == Want::False && d.ready > self.rule.picks.len());
         // What collides, and what lies on either side of a limit, is drawn from what there is.
         if refused || self.bow.chance(10) {
-            for _ in 0..3 {
-                values.extend(self.known(&arg.name, &arg.domain));
-            }
-            values.dedup();
+            self.known(&arg.name, &arg.domain, &mut values);
         }
         if self.bow.chance(50) {
             values.extend(self.near(&arg.domain));
@@ -400,25 +397,28 @@ impl Search<'_, '_> {
         values
     }
 
-    /// A value that the mirror holds already in a field of the argument's name.
-    fn known(&mut self, name: &str, domain: &Domain) -> Option<Value> {
-        let mut values = Vec::new();
-        for (index, kind) in self.bow.prepared.model.kinds.iter().enumerate() {
-            let Some(field) = kind.fields.iter().position(|f| f.name == name) else {
+    /// Values that the mirror holds already in fields of the argument's name, in an order that is drawn.
+    fn known(&mut self, name: &str, domain: &Domain, out: &mut Vec<Value>) {
+        let mirror = self.bow.mirror;
+        for (kind, definition) in (0u16..).zip(&self.bow.prepared.model.kinds) {
+            let Some(field) = definition.fields.iter().position(|f| f.name == name) else {
                 continue;
             };
-            let kind = KindId(u16::try_from(index).ok()?);
-            for (_, record) in self.bow.mirror.all(kind).rev().take(8) {
-                values.extend(record.fields.get(field).filter(|v| {
-                    !v.has_unknown() && **v != Value::Null && domain.contains(v)
-                }));
+            for (_, record) in mirror.all(KindId(kind)).rev().take(8) {
+                if let Some(value) = record.fields.get(field)
+                    && !value.has_unknown()
+                    && *value != Value::Null
+                    && domain.contains(value)
+                    && !out.contains(value)
+                {
+                    out.push(value.clone());
+                }
             }
         }
-        if values.is_empty() {
-            return None;
+        if out.len() > 1 {
+            let start = self.bow.below(out.len());
+            out.rotate_left(start);
         }
-        let choice = self.bow.runner.rng().random_range(0..values.len());
-        Some(values[choice].clone())
     }
 
     /// A number at or beside one that who acts, or what it is about, has in a field.
