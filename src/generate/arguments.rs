@@ -124,6 +124,110 @@ impl Drawer {
     }
 }
 
+impl Drawer {
+    /// Adds values to try where something depends on them: one of each alternative, in an order that is drawn.
+    pub fn variety(
+        &self,
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+        out: &mut Vec<Value>,
+    ) {
+        /// More alternatives than this are sampled.
+        const MOST: usize = 6;
+        match self {
+            Drawer::OneOf(drawers) if drawers.len() > 1 => {
+                let start = runner.rng().random_range(0..drawers.len());
+                for offset in 0..drawers.len().min(MOST) {
+                    drawers[(start + offset) % drawers.len()].variety_of_one(runner, scope, fresh, out);
+                }
+            }
+            Drawer::Optional(inner) => {
+                let absent_first = runner.rng().random_range(0..3u8) == 0;
+                if absent_first {
+                    out.push(Value::Absent);
+                }
+                inner.variety(runner, scope, fresh, out);
+                if !absent_first {
+                    out.push(Value::Absent);
+                }
+            }
+            Drawer::Fresh(_) | Drawer::Computed(_) => out.extend(self.draw(runner, scope, fresh)),
+            _ => {
+                for _ in 0..3 {
+                    out.extend(self.draw(runner, scope, fresh));
+                }
+            }
+        }
+    }
+
+    fn variety_of_one(
+        &self,
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+        out: &mut Vec<Value>,
+    ) {
+        // A list that may be empty is tried as such.
+        match self {
+            Drawer::List(_, 0, _) => {
+                let empty = runner.rng().random_range(0..2u8) == 0;
+                if empty {
+                    out.push(Value::List(Arc::new([])));
+                }
+                out.extend(self.draw(runner, scope, fresh));
+                if !empty {
+                    out.push(Value::List(Arc::new([])));
+                }
+            }
+            _ => out.extend(self.draw(runner, scope, fresh)),
+        }
+    }
+
+    /// The alternatives that a value was drawn from, outermost first.
+    pub fn path(&self, domain: &Domain, value: &Value) -> Vec<usize> {
+        match (self, domain) {
+            (Drawer::OneOf(drawers), Domain::OneOf(domains)) if drawers.len() > 1 => {
+                let Some(index) = domains.iter().position(|d| d.contains(value)) else {
+                    return Vec::new();
+                };
+                let mut path = vec![index];
+                path.extend(drawers[index].path(&domains[index], value));
+                path
+            }
+            (Drawer::Optional(inner), Domain::Optional(domain)) => match value {
+                Value::Absent | Value::Null => vec![0],
+                value => {
+                    let mut path = vec![1];
+                    path.extend(inner.path(domain, value));
+                    path
+                }
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Draws from the alternatives of a path.
+    pub fn draw_along(
+        &self,
+        path: &[usize],
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+    ) -> Option<Value> {
+        match (self, path.split_first()) {
+            (Drawer::OneOf(drawers), Some((index, rest))) => drawers
+                .get(*index)?
+                .draw_along(rest, runner, scope, fresh),
+            (Drawer::Optional(_), Some((0, _))) => Some(Value::Absent),
+            (Drawer::Optional(inner), Some((_, rest))) => {
+                inner.draw_along(rest, runner, scope, fresh)
+            }
+            _ => self.draw(runner, scope, fresh),
+        }
+    }
+}
+
 /// A strategy that draws directly and does not simplify: reduction is `shrink/`'s, which asks the model first.
 struct Direct<F>(F);
 

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::expression::Uses;
 use super::value::{Handle, Value};
-use super::{Model, Rule};
+use super::{Model, PathPart, Rule, Statuses};
 
 /// What a principal attempts: a rule, who, about what, and with which arguments.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -112,23 +113,63 @@ impl fmt::Display for Action {
 
 impl Rule {
     /// Every outcome that the rule can have, in the order of the file: successes, requirements, then the implied ones.
+    ///
+    /// An implied one has to be shown to the server: a pick that no part of the request depends on cannot be absent or
+    /// gone. And it needs a status: where the model gives an empty list (`invalid: []`), the outcome is not attempted.
     pub fn outcomes(&self, model: &Model) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = (0..self.successes.len()).map(Outcome::Ok).collect();
         outcomes.extend((0..self.requires.len()).map(Outcome::Refused));
-        outcomes.extend((0..self.picks.len()).map(Outcome::Absent));
+        let given = |statuses: &[Statuses], index: usize| {
+            statuses.get(index).is_none_or(|s| !s.0.is_empty())
+        };
+        let shown: Vec<bool> = (0..self.picks.len()).map(|i| self.shows(i)).collect();
+        outcomes.extend(
+            (0..self.picks.len())
+                .filter(|index| shown[*index] && given(&self.absent, *index))
+                .map(Outcome::Absent),
+        );
         for (index, pick) in self.picks.iter().enumerate() {
-            if model.deletes(pick.kind) {
+            if shown[index] && given(&self.gone, index) && model.deletes(pick.kind) {
                 outcomes.push(Outcome::Gone(index));
             }
         }
-        if let super::By::Kind(_) = self.by {
+        if let super::By::Kind(_) = self.by
+            && !self.unauthenticated.0.is_empty()
+        {
             outcomes.push(Outcome::Unauthenticated);
         }
         for (index, arg) in self.args.iter().enumerate() {
-            if arg.can_be_invalid(self.strict) {
+            if given(&self.invalid, index) && arg.can_be_invalid(self.strict) {
                 outcomes.push(Outcome::Invalid(index));
             }
         }
         outcomes
+    }
+
+    /// Whether any part of the request depends on a pick.
+    fn shows(&self, pick: usize) -> bool {
+        let in_path = |part: &PathPart| matches!(part, PathPart::Pick(index) if *index == pick);
+        if self.request.parts.iter().any(in_path) {
+            return true;
+        }
+        let name = self.picks[pick].name.as_ref();
+        let by_let = |uses: &Uses| {
+            let mut lets = self.lets.iter();
+            lets.any(|(l, e)| {
+                uses.variables.contains(l.as_ref()) && e.uses.variables.contains(name)
+            })
+        };
+        let mut templates = self.request.templates();
+        if let Some(auth) = &self.auth {
+            templates.extend(auth.headers.iter().map(|(_, t)| t));
+            templates.extend(auth.query.iter().map(|(_, t)| t));
+            templates.extend(auth.cookies.iter().map(|(_, t)| t));
+            templates.extend(auth.basic.iter().flat_map(|(user, word)| [user, word]));
+            templates.extend(&auth.bearer);
+        }
+        templates
+            .iter()
+            .flat_map(|template| template.expressions())
+            .any(|e| e.uses.variables.contains(name) || by_let(&e.uses))
     }
 }

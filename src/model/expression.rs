@@ -251,6 +251,20 @@ impl Expression {
         scope: &Scope<'_>,
         then: impl FnOnce(&dyn Val) -> Result<T, EvalError>,
     ) -> Result<T, EvalError> {
+        self.with_context(scope, |ast, context| {
+            match cel::Value::resolve_val(ast, context) {
+                Ok(val) => then(val.as_ref()),
+                Err(error) => Err(explain(&error)),
+            }
+        })
+    }
+
+    /// Hands the parsed expression, and what it is evaluated in, to `then`.
+    pub(super) fn with_context<T>(
+        &self,
+        scope: &Scope<'_>,
+        then: impl FnOnce(&IdedExpr, &Context<'_, '_>) -> T,
+    ) -> T {
         let mut context = Context::with_env(environment());
         context.set_variable_resolver(scope);
         for name in &self.uses.natives {
@@ -258,10 +272,7 @@ impl Expression {
                 add_native(&mut context, name, function.clone());
             }
         }
-        match cel::Value::resolve_val(&self.ast, &context) {
-            Ok(val) => then(val.as_ref()),
-            Err(error) => Err(explain(&error)),
-        }
+        then(&self.ast, &context)
     }
 }
 

@@ -110,6 +110,7 @@ impl Model {
         let rule = &self.rules[action.rule];
         let mut failing = self.implied(mirror, action);
         let structural = !failing.is_empty();
+        let mut certain = structural;
         let mut open = false;
         let scope = Scope {
             before: Some(mirror),
@@ -120,6 +121,7 @@ impl Model {
                 Ok(true) => {}
                 Ok(false) => {
                     failing.push(Outcome::Refused(index));
+                    certain = true;
                     if rule.strict_order {
                         break;
                     }
@@ -133,10 +135,6 @@ impl Model {
                 }
             }
         }
-        let certain = failing.iter().any(|outcome| match outcome {
-            Outcome::Refused(index) => rule.requires[*index].that.eval_bool(&scope) == Ok(false),
-            _ => true,
-        });
         if !certain || failing.is_empty() {
             failing.extend(self.successes(rule, &scope));
         }
