@@ -238,6 +238,32 @@ impl Snapshot {
     }
 }
 
+/// The folder of a model's snapshots.
+pub fn folder(dir: &Path, model: &str) -> PathBuf {
+    dir.join(file_name(model))
+}
+
+/// The path of the model that a snapshot names, as its header says it.
+///
+/// # Errors
+///
+/// [`SnapshotError`] where the file is no snapshot of gainsay's.
+pub fn source(path: &Path) -> Result<PathBuf, SnapshotError> {
+    #[derive(Deserialize)]
+    struct Source {
+        source: String,
+    }
+    let text = read_bounded(path)?;
+    let not_ours = |reason: String| SnapshotError::Header {
+        path: path.display().to_string(),
+        reason,
+    };
+    let (header, _) = split(&text).ok_or_else(|| not_ours("it has no header".into()))?;
+    serde_saphyr::from_str::<Source>(header)
+        .map(|header| header.source.into())
+        .map_err(|error| not_ours(error.to_string()))
+}
+
 /// Writes a snapshot as pending, unless one with the same story is accepted. With `ci` nothing is written.
 ///
 /// # Errors
