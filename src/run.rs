@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::check::{CheckId, Due, Expectation, Judge, Violation};
+use crate::check::{Due, Expectation, Judge, Violation, names_of};
 use crate::drive::history::{Event, History, Purpose};
 use crate::drive::{Client, ClientError, Renderer};
 use crate::generate::{Plan, Step};
@@ -99,17 +99,10 @@ impl Runner {
     }
 
     /// Notes that a check fails, so that later runs steer away from it.
-    pub fn known_to_fail(&self, model: &Model, violation: &Violation, plan: &Plan) {
-        let named = |name: &str| model.rule_named(name);
-        let entry = match &violation.id {
-            CheckId::Outcome { rule, expected } => named(rule).map(|r| (r, expected.clone())),
-            _ => plan
-                .all()
-                .find(|s| s.id == violation.step)
-                .map(|s| (s.action.rule, "ok".into())),
-        };
-        if let (Some(entry), Ok(mut known)) = (entry, self.shared.known.write()) {
-            known.insert(entry);
+    pub fn known_to_fail(&self, violation: &Violation, plan: &Plan) {
+        let step = plan.all().find(|s| s.id == violation.step);
+        if let (Some(step), Ok(mut known)) = (step, self.shared.known.write()) {
+            known.insert((step.action.rule, violation.predicted.clone()));
         }
     }
 
@@ -174,17 +167,12 @@ impl Runner {
             return false;
         }
         let rule = &self.model.rules[step.action.rule];
-        let names: Vec<_> = expected
-            .prediction
-            .outcomes
-            .iter()
-            .map(|o| o.name(rule))
-            .collect();
+        let predicted = names_of(rule, &expected.prediction.outcomes);
         let lot = seed
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .wrapping_add(u64::from(step.id))
             % SELDOM;
-        lot != 0 && known.contains(&(step.action.rule, names.join("-or-")))
+        lot != 0 && known.contains(&(step.action.rule, predicted))
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Judge {
     violations: Vec<Violation>,
     outcomes: Vec<(u32, usize, Option<Outcome>)>,
     step: Option<(u32, usize)>,
+    /// What was predicted of the step.
+    predicted: String,
     step_value: Value,
     /// Texts of at least eight characters that are secret or private, with their entity, field and privacy.
     guarded: Vec<Guarded>,
@@ -91,6 +93,7 @@ impl Judge {
             violations: Vec::new(),
             outcomes: Vec::new(),
             step: None,
+            predicted: String::new(),
             step_value: Value::Null,
             guarded: Vec::new(),
         };
@@ -160,10 +163,7 @@ impl Judge {
         let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
         let chosen = self.choose(action, &fitting, &answer);
         self.step_value = step_value(definition.name.as_str(), chosen.map(|o| o.name(definition)), &answer, took);
-        let expected_names = |outcomes: &[Outcome]| {
-            let names: Vec<_> = outcomes.iter().map(|o| o.name(definition)).collect();
-            names.join("-or-")
-        };
+        self.predicted = names_of(definition, &prediction.outcomes);
         let Some(outcome) = chosen else {
             self.outcomes.push((step, rule, None));
             let server_error = response.status >= 500 && model.has_builtin("no_server_errors");
@@ -179,7 +179,7 @@ impl Judge {
                 false => (
                     CheckId::Outcome {
                         rule: definition.name.clone(),
-                        expected: expected_names(&prediction.outcomes),
+                        expected: self.predicted.clone(),
                     },
                     Finding::Status {
                         expected: prediction
@@ -316,6 +316,7 @@ impl Judge {
         self.violations.push(Violation {
             id,
             step,
+            predicted: self.predicted.clone(),
             at_end: false,
             finding,
             entity,
@@ -628,6 +629,12 @@ impl Judge {
     pub fn is_principal(&self, rule: usize) -> bool {
         matches!(self.model.rules[rule].by, By::Kind(_))
     }
+}
+
+/// The names of outcomes, as one.
+pub fn names_of(rule: &crate::model::Rule, outcomes: &[Outcome]) -> String {
+    let names: Vec<_> = outcomes.iter().map(|o| o.name(rule)).collect();
+    names.join("-or-")
 }
 
 /// The entities whose records differ between two mirrors.

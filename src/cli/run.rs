@@ -177,7 +177,7 @@ async fn replay_kept(
             Some(found) => {
                 still = true;
                 terminal.note(&format!("✗ still fails: {}  ({})", snapshot.check, path.display()));
-                runner.known_to_fail(model, &found.violation, &found.plan);
+                runner.known_to_fail(&found.violation, &found.plan);
             }
             None => terminal.note(&format!(
                 "✓ fails no longer: {}  ({}; delete it once that is settled)",

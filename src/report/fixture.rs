@@ -154,7 +154,7 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
                 continue;
             };
             let request = renderer.read(judge.mirror(), read, Some((name, entity)));
-            let request = request.ok().flatten().unwrap_or_else(|| panic!("a read"));
+            let (request, _) = request.ok().flatten().unwrap_or_else(|| panic!("a read"));
             let response = server.answer(&request);
             let purpose = Purpose::Read {
                 after: step.id,
