@@ -2,6 +2,8 @@
 //! from here, and nothing that is shown holds a secret, a raw id or a control character.
 
 pub mod curl;
+#[cfg(test)]
+mod fixture;
 mod learned;
 mod paint;
 mod portable;
@@ -10,8 +12,6 @@ mod scene;
 pub mod snapshot;
 pub mod story;
 pub mod summary;
-#[cfg(test)]
-mod fixture;
 
 pub use curl::curl;
 pub use paint::Style;
