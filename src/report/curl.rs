@@ -19,9 +19,10 @@ use crate::model::{self, Effect, Model, PathPart};
 use crate::shrink::Counterexample;
 
 use super::learned::{Source, secret_arguments, source};
-use super::paint::{inert, is_unsafe};
+use super::paint::inert;
 use super::readings::expected;
 use super::scene::Scene;
+use super::shell::{Piece, quote, single, split_at, variable};
 use super::story::headline;
 
 /// The counterexample as a bash script against the server at `base`; it needs curl and jq. What must be new in every run
@@ -57,13 +58,6 @@ enum Origin {
     Made(&'static str),
     /// The environment.
     Given,
-}
-
-/// A text in which variables stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Literal(String),
-    Variable(String),
 }
 
 struct Command {
@@ -567,102 +561,6 @@ fn templates<'a>(effects: &'a [Effect], out: &mut Vec<(Target<'a>, &'a Template)
     }
 }
 
-fn split_at(text: &str, raw: &str, name: &str, alone: bool, out: &mut Vec<Piece>) {
-    let mut from = 0;
-    for (at, _) in text.match_indices(raw) {
-        let before = text[..at].chars().next_back();
-        let after = text[at + raw.len()..].chars().next();
-        let touched =
-            before.is_some_and(char::is_alphanumeric) || after.is_some_and(char::is_alphanumeric);
-        if alone && touched {
-            continue;
-        }
-        if from < at {
-            out.push(Piece::Literal(text[from..at].to_owned()));
-        }
-        out.push(Piece::Variable(name.to_owned()));
-        from = at + raw.len();
-    }
-    if from < text.len() {
-        out.push(Piece::Literal(text[from..].to_owned()));
-    }
-}
-
-/// The name of a shell variable: `agent#1_api_key` → `AGENT_1_API_KEY`.
-fn variable(text: &str) -> String {
-    let mut name = String::new();
-    for c in text.chars() {
-        match c {
-            c if c.is_ascii_alphanumeric() => name.push(c.to_ascii_uppercase()),
-            _ if name.ends_with('_') => {}
-            _ => name.push('_'),
-        }
-    }
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => format!("_{name}"),
-        false => name,
-    }
-}
-
-/// A word of the shell, whatever is in it.
-fn quote(pieces: &[Piece]) -> String {
-    let plain = |text: &str| {
-        let harmless = |c: char| !is_unsafe(c) && !matches!(c, '"' | '$' | '`' | '\\' | '!');
-        text.chars().all(harmless)
-    };
-    let variables = pieces.iter().any(|p| matches!(p, Piece::Variable(_)));
-    let all_plain = pieces.iter().all(|p| match p {
-        Piece::Literal(text) => plain(text),
-        Piece::Variable(_) => true,
-    });
-    let mut out = String::new();
-    if variables && all_plain {
-        out.push('"');
-        for piece in pieces {
-            match piece {
-                Piece::Literal(text) => out.push_str(text),
-                Piece::Variable(name) => out.push_str(&format!("${{{name}}}")),
-            }
-        }
-        out.push('"');
-        return out;
-    }
-    for piece in pieces {
-        match piece {
-            Piece::Literal(text) => out.push_str(&single(text)),
-            Piece::Variable(name) => out.push_str(&format!("\"${name}\"")),
-        }
-    }
-    match out.is_empty() {
-        true => "''".into(),
-        false => out,
-    }
-}
-
-/// A literal text as a word of bash, without control characters in it.
-fn single(text: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    if !text.is_empty() && text.chars().all(bare) {
-        return text.to_owned();
-    }
-    if !text.chars().any(is_unsafe) {
-        return format!("'{}'", text.replace('\'', r"'\''"));
-    }
-    let mut out = String::from("$'");
-    for c in text.chars() {
-        match c {
-            '\'' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if is_unsafe(c) => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
-}
-
 fn line(out: &mut String, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
@@ -727,18 +625,6 @@ mod tests {
                     String::from_utf8_lossy(&checked.stderr)
                 );
             }
-        }
-    }
-
-    #[test]
-    fn words_survive_the_shell() {
-        let text = "it's $HOME `id` \\ \u{1b}[2J\r\n\"!\" ünï";
-        let printed = std::process::Command::new("bash")
-            .args(["-c", &format!("printf %s {}", single(text))])
-            .env("LC_ALL", "C.UTF-8")
-            .output();
-        if let Ok(printed) = printed {
-            assert_eq!(String::from_utf8_lossy(&printed.stdout), text);
         }
     }
 }

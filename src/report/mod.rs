@@ -9,6 +9,7 @@ mod paint;
 mod portable;
 mod readings;
 mod scene;
+mod shell;
 pub mod snapshot;
 pub mod story;
 pub mod summary;
