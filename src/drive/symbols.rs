@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Model;
 use crate::model::action::{Actor, Picked};
 use crate::model::mirror::Mirror;
+use crate::model::template::Template;
 use crate::model::value::{Handle, KindId, Value};
+use crate::model::{Effect, Model};
 
 /// The names of the entities of one plan: `agent#1`, `world#2`, in the order in which they came into being.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +54,10 @@ impl HandleNames {
             Actor::Entity(handle) => self.get(handle),
             Actor::Anyone => "anyone".into(),
             Actor::Nobody => "nobody (no credentials)".into(),
-            Actor::Forged(handle) => format!("a stranger (credentials like those of {}, but nobody's)", self.get(handle)),
+            Actor::Forged(handle) => format!(
+                "a stranger (credentials like those of {}, but nobody's)",
+                self.get(handle)
+            ),
         }
     }
 
@@ -88,14 +92,22 @@ impl Symbols {
         for (index, kind) in model.kinds.iter().enumerate() {
             let id = KindId(u16::try_from(index).unwrap_or(u16::MAX));
             for (handle, record) in mirror.all(id) {
-                for (position, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate() {
+                for (position, (field, value)) in
+                    kind.fields.iter().zip(record.fields.iter()).enumerate()
+                {
                     let secret = field.ty.is_secret();
                     let symbol = format!("‹{}.{}›", names.get(handle), field.name);
-                    if let (Value::Int(int), true) = (value, kind.key == Some(position)) {
+                    let key = kind.key == Some(position);
+                    let invented = || learned(model, id, position);
+                    if let Value::Int(int) = value
+                        && (key || int.unsigned_abs() >= LARGE && invented())
+                    {
                         numbers.push((*int, kind.name.clone(), field.name.clone(), symbol.clone()));
                     }
                     for text in texts(value, secret) {
-                        let opaque = text.len() >= SHORTEST && looks_invented(text);
+                        let word = !looks_invented(text);
+                        let opaque = text.len() >= SHORTEST
+                            && (!word || key && !text.contains(' ') && invented());
                         let marked = !mark.is_empty() && text.contains(mark);
                         if secret && !text.is_empty() || opaque && !marked {
                             // What is secret anywhere is called so everywhere.
@@ -137,7 +149,8 @@ impl Symbols {
         let out = EPOCH.replace_all(&out, "‹time›");
         let out = TOKEN.replace_all(&out, |found: &regex::Captures<'_>| {
             let text = &found[0];
-            let token = text.bytes().any(|b| b.is_ascii_digit()) && text.bytes().any(|b| b.is_ascii_alphabetic());
+            let token = text.bytes().any(|b| b.is_ascii_digit())
+                && text.bytes().any(|b| b.is_ascii_alphabetic());
             match token {
                 true => "‹token›".to_owned(),
                 false => text.to_owned(),
@@ -182,7 +195,9 @@ impl Symbols {
             return number.clone().into();
         };
         let mut same = self.numbers.iter().filter(|(n, ..)| *n == int);
-        let by_kind = same.clone().find(|(_, kind, ..)| name.strip_suffix("_id") == Some(kind));
+        let by_kind = same
+            .clone()
+            .find(|(_, kind, ..)| name.strip_suffix("_id") == Some(kind));
         let by_field = same.find(|(_, _, field, _)| field == name);
         match by_kind.or(by_field) {
             Some((.., symbol)) => symbol.as_str().into(),
@@ -190,13 +205,46 @@ impl Symbols {
         }
     }
 
+    /// Whether a number is shown by this symbol.
+    pub fn has_number(&self, symbol: &str) -> bool {
+        self.numbers.iter().any(|(.., known)| known == symbol)
+    }
+
     /// Adds a text that must not be shown, such as an account's password.
     pub fn hide(&mut self, raw: &str, symbol: &str) {
         if !raw.is_empty() && !self.table.iter().any(|(known, _)| known == raw) {
-            let at = self.table.partition_point(|(known, _)| known.len() > raw.len());
+            let at = self
+                .table
+                .partition_point(|(known, _)| known.len() > raw.len());
             self.table.insert(at, (raw.to_owned(), symbol.to_owned()));
         }
     }
+}
+
+/// Numbers below this are counts, more likely than ids or times.
+const LARGE: u64 = 10_000;
+
+/// Whether a field gets its value from answers.
+fn learned(model: &Model, kind: KindId, field: usize) -> bool {
+    fn any(effects: &[Effect], at: KindId, position: usize) -> bool {
+        effects.iter().any(|effect| match effect {
+            Effect::Create { kind, fields, .. } => {
+                let template = fields.get(position).and_then(Option::as_ref);
+                *kind == at && template.is_some_and(Template::needs_answer)
+            }
+            Effect::Set { place, value } => {
+                place.kind == Some(at) && place.field == position && value.needs_answer()
+            }
+            Effect::Each { effects, .. } | Effect::When { effects, .. } => {
+                any(effects, at, position)
+            }
+            Effect::Unset(_) | Effect::Delete { .. } => false,
+        })
+    }
+    let successes = model.rules.iter().flat_map(|rule| &rule.successes);
+    successes
+        .into_iter()
+        .any(|success| any(&success.effects, kind, field))
 }
 
 /// The texts in a value: its own, and, of a secret, those within lists and maps too.
@@ -204,7 +252,10 @@ fn texts(value: &Value, deep: bool) -> Vec<&str> {
     match value {
         Value::Text(text) => vec![text],
         Value::List(items) if deep => items.iter().flat_map(|v| texts(v, deep)).collect(),
-        Value::Map(map) if deep => map.iter().flat_map(|(k, v)| [texts(k, deep), texts(v, deep)].concat()).collect(),
+        Value::Map(map) if deep => map
+            .iter()
+            .flat_map(|(k, v)| [texts(k, deep), texts(v, deep)].concat())
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -229,15 +280,27 @@ fn replace_alone(text: &str, raw: &str, symbol: &str) -> String {
 /// Whether a name says that what it names is for nobody else.
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    ["password", "passwd", "secret", "token", "apikey", "credential", "authorization", "cookie", "privatekey"]
-        .iter()
-        .any(|word| name.contains(word))
+    [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "apikey",
+        "credential",
+        "authorization",
+        "cookie",
+        "privatekey",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 static UUID: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
     // The pattern is a constant that compiles.
-    regex::Regex::new(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-        .expect("a constant pattern")
+    regex::Regex::new(
+        r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+    )
+    .expect("a constant pattern")
 });
 
 static TIME: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
@@ -269,7 +332,9 @@ mod tests {
     fn unknown_ids_and_times_are_shown_by_their_sort() {
         let symbols = Symbols::default();
         assert_eq!(
-            symbols.apply(r#"{"id":"1b4e28ba-2fa1-41d2-883f-0016d3cca427","at":"2026-11-20T10:11:12.5Z"}"#),
+            symbols.apply(
+                r#"{"id":"1b4e28ba-2fa1-41d2-883f-0016d3cca427","at":"2026-11-20T10:11:12.5Z"}"#
+            ),
             r#"{"id":"‹uuid›","at":"‹time›"}"#
         );
     }
@@ -278,7 +343,10 @@ mod tests {
     fn a_short_secret_is_hidden_where_it_stands_alone() {
         let mut symbols = Symbols::default();
         symbols.hide("no", "‹user#1.pin›");
-        assert_eq!(symbols.apply("nobody knows: no, \"no\""), "nobody knows: ‹user#1.pin›, \"‹user#1.pin›\"");
+        assert_eq!(
+            symbols.apply("nobody knows: no, \"no\""),
+            "nobody knows: ‹user#1.pin›, \"‹user#1.pin›\""
+        );
     }
 
     #[test]

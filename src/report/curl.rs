@@ -19,9 +19,10 @@ use crate::model::{self, Effect, Model, PathPart};
 use crate::shrink::Counterexample;
 
 use super::learned::{Source, secret_arguments, source};
-use super::paint::{inert, is_unsafe};
+use super::paint::inert;
 use super::readings::expected;
 use super::scene::Scene;
+use super::shell::{Piece, quote, single, split_at, variable};
 use super::story::headline;
 
 /// The counterexample as a bash script against the server at `base`; it needs curl and jq. What must be new in every run
@@ -57,13 +58,6 @@ enum Origin {
     Made(&'static str),
     /// The environment.
     Given,
-}
-
-/// A text in which variables stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Literal(String),
-    Variable(String),
 }
 
 struct Command {
@@ -142,21 +136,38 @@ impl Script<'_> {
         let definition = &scene.model.kind(kind).fields[field];
         let mine = scene.created(step).into_iter().filter(|h| h.kind == kind);
         let matches = |handle: &Handle| {
-            let value = scene.found.mirror.get(*handle).and_then(|r| r.fields.get(field));
+            let value = scene
+                .found
+                .mirror
+                .get(*handle)
+                .and_then(|r| r.fields.get(field));
             matches!(value, Some(Value::Text(t)) if **t == *text)
                 || matches!(value, Some(Value::Int(i)) if i.to_string() == text)
         };
         let created: Vec<Handle> = mine.collect();
-        let handle = created.iter().find(|h| matches(h)).or(created.first()).copied();
+        let handle = created
+            .iter()
+            .find(|h| matches(h))
+            .or(created.first())
+            .copied();
         let name = match handle {
             Some(handle) => variable(&format!("{}_{}", scene.names.get(handle), definition.name)),
             // A success that was not to be: the mirror knows nothing of it, and it has secrets all the same.
-            None => variable(&format!("{}_{}_{step}", scene.model.kind(kind).name, definition.name)),
+            None => variable(&format!(
+                "{}_{}_{step}",
+                scene.model.kind(kind).name,
+                definition.name
+            )),
         };
         if let Some(handle) = handle {
             self.by_field.insert((handle, field), name.clone());
         }
-        self.add(name, text, Origin::Answer(step, path), definition.ty.is_secret());
+        self.add(
+            name,
+            text,
+            Origin::Answer(step, path),
+            definition.ty.is_secret(),
+        );
     }
 
     /// What no answer gave: accounts, and what was learned in ways that a script cannot.
@@ -165,11 +176,14 @@ impl Script<'_> {
         for (index, kind) in scene.model.kinds.iter().enumerate() {
             let id = KindId(u16::try_from(index).unwrap_or(u16::MAX));
             for (handle, record) in scene.found.mirror.all(id) {
-                for (position, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate() {
+                for (position, (field, value)) in
+                    kind.fields.iter().zip(record.fields.iter()).enumerate()
+                {
                     let Value::Text(text) = value else { continue };
                     let known = self.variables.iter().any(|v| v.raw == **text);
                     let marked = text.contains(&scene.found.mark);
-                    let wanted = field.ty.is_secret() || handle.step == 0 && kind.key == Some(position);
+                    let wanted =
+                        field.ty.is_secret() || handle.step == 0 && kind.key == Some(position);
                     if known || !wanted || marked && !scene.found.mark.is_empty() {
                         continue;
                     }
@@ -189,7 +203,13 @@ impl Script<'_> {
             false => raw.len() >= 6 && looks_invented(raw),
         };
         let marked = !self.scene.found.mark.is_empty() && raw.contains(&self.scene.found.mark);
-        if raw.is_empty() || self.variables.iter().any(|v| v.name == name || v.raw == raw) || marked && !secret {
+        if raw.is_empty()
+            || self
+                .variables
+                .iter()
+                .any(|v| v.name == name || v.raw == raw)
+            || marked && !secret
+        {
             return;
         }
         self.variables.push(Variable {
@@ -224,7 +244,13 @@ impl Script<'_> {
             };
             let (picks, _) = scene.particulars(step);
             let rule = &scene.model.rules[step.action.rule];
-            let title = format!("{}  {}: {} {}", step.id, scene.actor(step), rule.name, picks.join(", "));
+            let title = format!(
+                "{}  {}: {} {}",
+                step.id,
+                scene.actor(step),
+                rule.name,
+                picks.join(", ")
+            );
             let path = self.path(step, &exchange.request);
             out.push(Command {
                 step: step.id,
@@ -249,7 +275,12 @@ impl Script<'_> {
 
     fn path(&mut self, step: &Step, sent: &Request) -> Vec<Piece> {
         let rule = &self.scene.model.rules[step.action.rule];
-        let keys: Vec<Option<Handle>> = step.action.picks.iter().map(|p| Picked::handle(*p)).collect();
+        let keys: Vec<Option<Handle>> = step
+            .action
+            .picks
+            .iter()
+            .map(|p| Picked::handle(*p))
+            .collect();
         self.path_of(&rule.request, sent, &keys, step.id)
     }
 
@@ -261,7 +292,12 @@ impl Script<'_> {
         };
         let invariant = scene.model.invariants.iter().find(|i| *i.name == **name);
         match invariant.and_then(|i| i.read.as_ref()) {
-            Some(read) => self.path_of(&read.request, &exchange.request, &[violation.entity], u32::MAX),
+            Some(read) => self.path_of(
+                &read.request,
+                &exchange.request,
+                &[violation.entity],
+                u32::MAX,
+            ),
             None => self.pieces(&exchange.request.path, u32::MAX),
         }
     }
@@ -305,10 +341,18 @@ impl Script<'_> {
     }
 
     fn available(&self, name: &str, step: u32) -> bool {
-        self.variables.iter().any(|v| v.name == name && v.origin.before(step))
+        self.variables
+            .iter()
+            .any(|v| v.name == name && v.origin.before(step))
     }
 
-    fn words(&mut self, step: u32, path: &[Piece], exchange: &Exchange, created: &[Handle]) -> Vec<Vec<Piece>> {
+    fn words(
+        &mut self,
+        step: u32,
+        path: &[Piece],
+        exchange: &Exchange,
+        created: &[Handle],
+    ) -> Vec<Vec<Piece>> {
         let request = &exchange.request;
         let literal = |text: &str| vec![Piece::Literal(text.to_owned())];
         let mut words = Vec::new();
@@ -320,7 +364,10 @@ impl Script<'_> {
         url.extend(path.iter().cloned());
         for (index, (name, value)) in request.query.iter().enumerate() {
             let sign = if index == 0 { '?' } else { '&' };
-            url.push(Piece::Literal(format!("{sign}{}=", utf8_percent_encode(name, NON_ALPHANUMERIC))));
+            url.push(Piece::Literal(format!(
+                "{sign}{}=",
+                utf8_percent_encode(name, NON_ALPHANUMERIC)
+            )));
             for piece in self.pieces(value, step) {
                 url.push(match piece {
                     Piece::Literal(text) => {
@@ -332,7 +379,9 @@ impl Script<'_> {
         }
         words.push(url);
         for (name, value) in &request.headers {
-            let pair = value.strip_prefix("Basic ").and_then(|v| STANDARD.decode(v).ok());
+            let pair = value
+                .strip_prefix("Basic ")
+                .and_then(|v| STANDARD.decode(v).ok());
             let pair = pair.and_then(|bytes| String::from_utf8(bytes).ok());
             match pair.filter(|_| name.eq_ignore_ascii_case("authorization")) {
                 Some(pair) => {
@@ -392,38 +441,80 @@ impl Script<'_> {
     fn write(&self, base: &str, commands: &[Command]) -> String {
         let scene = self.scene;
         let mut out = String::from("#!/usr/bin/env bash\n");
-        line(&mut out, &format!("# {}", inert(&headline(&scene.found.violation.id))));
-        line(&mut out, &format!("# Found by gainsay with the model {}. Needs curl and jq.", inert(&scene.model.path)));
+        line(
+            &mut out,
+            &format!("# {}", inert(&headline(&scene.found.violation.id))),
+        );
+        line(
+            &mut out,
+            &format!(
+                "# Found by gainsay with the model {}. Needs curl and jq.",
+                inert(&scene.model.path)
+            ),
+        );
         line(&mut out, "set -euo pipefail");
-        line(&mut out, &format!("BASE=${{BASE:-{}}}", single(base.trim_end_matches('/'))));
-        if self.used.contains("RUN") || self.variables.iter().any(|v| matches!(v.origin, Origin::Made(_))) {
-            line(&mut out, "RUN=$(date +%s)   # makes what must be new new in every run");
+        line(
+            &mut out,
+            &format!("BASE=${{BASE:-{}}}", single(base.trim_end_matches('/'))),
+        );
+        if self.used.contains("RUN")
+            || self
+                .variables
+                .iter()
+                .any(|v| matches!(v.origin, Origin::Made(_)))
+        {
+            line(
+                &mut out,
+                "RUN=$(date +%s)   # makes what must be new new in every run",
+            );
         }
-        for variable in self.variables.iter().filter(|v| self.used.contains(&v.name)) {
+        for variable in self
+            .variables
+            .iter()
+            .filter(|v| self.used.contains(&v.name))
+        {
             let name = &variable.name;
             match &variable.origin {
                 Origin::Answer(..) => {}
                 Origin::Made(text) => line(&mut out, &format!("{name}=\"${{{name}:-{text}}}\"")),
-                Origin::Given => line(&mut out, &format!(": \"${{{name}:?is not in any answer: set it}}\"")),
+                Origin::Given => line(
+                    &mut out,
+                    &format!(": \"${{{name}:?is not in any answer: set it}}\""),
+                ),
             }
         }
         line(&mut out, "BODY=$(mktemp) HEAD=$(mktemp)");
         line(&mut out, "trap 'rm -f \"$BODY\" \"$HEAD\"' EXIT");
-        line(&mut out, "send() { curl -sS -g -o \"$BODY\" -D \"$HEAD\" -w '%{http_code}\\n' \"$@\"; }");
+        line(
+            &mut out,
+            "send() { curl -sS -g -o \"$BODY\" -D \"$HEAD\" -w '%{http_code}\\n' \"$@\"; }",
+        );
         for command in commands {
             let words: Vec<_> = command.words.iter().map(|pieces| quote(pieces)).collect();
             line(&mut out, &format!("\n# {}", inert(&command.title)));
-            line(&mut out, &format!("send {}   # {}", words.join(" "), command.remark));
-            for variable in self.variables.iter().filter(|v| self.used.contains(&v.name)) {
+            line(
+                &mut out,
+                &format!("send {}   # {}", words.join(" "), command.remark),
+            );
+            for variable in self
+                .variables
+                .iter()
+                .filter(|v| self.used.contains(&v.name))
+            {
                 match &variable.origin {
                     Origin::Answer(step, Source::Body(path)) if *step == command.step => {
-                        line(&mut out, &format!("{}=$(jq -er {} \"$BODY\")", variable.name, single(path)));
+                        line(
+                            &mut out,
+                            &format!("{}=$(jq -er {} \"$BODY\")", variable.name, single(path)),
+                        );
                     }
                     Origin::Answer(step, Source::Header(header)) if *step == command.step => {
                         let name = &variable.name;
                         line(
                             &mut out,
-                            &format!("{name}=$(sed -n 's/^{header}: *//Ip' \"$HEAD\" | tr -d '\\r' | tail -n 1)"),
+                            &format!(
+                                "{name}=$(sed -n 's/^{header}: *//Ip' \"$HEAD\" | tr -d '\\r' | tail -n 1)"
+                            ),
                         );
                     }
                     _ => {}
@@ -470,101 +561,6 @@ fn templates<'a>(effects: &'a [Effect], out: &mut Vec<(Target<'a>, &'a Template)
     }
 }
 
-fn split_at(text: &str, raw: &str, name: &str, alone: bool, out: &mut Vec<Piece>) {
-    let mut from = 0;
-    for (at, _) in text.match_indices(raw) {
-        let before = text[..at].chars().next_back();
-        let after = text[at + raw.len()..].chars().next();
-        let touched = before.is_some_and(char::is_alphanumeric) || after.is_some_and(char::is_alphanumeric);
-        if alone && touched {
-            continue;
-        }
-        if from < at {
-            out.push(Piece::Literal(text[from..at].to_owned()));
-        }
-        out.push(Piece::Variable(name.to_owned()));
-        from = at + raw.len();
-    }
-    if from < text.len() {
-        out.push(Piece::Literal(text[from..].to_owned()));
-    }
-}
-
-/// The name of a shell variable: `agent#1_api_key` → `AGENT_1_API_KEY`.
-fn variable(text: &str) -> String {
-    let mut name = String::new();
-    for c in text.chars() {
-        match c {
-            c if c.is_ascii_alphanumeric() => name.push(c.to_ascii_uppercase()),
-            _ if name.ends_with('_') => {}
-            _ => name.push('_'),
-        }
-    }
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => format!("_{name}"),
-        false => name,
-    }
-}
-
-/// A word of the shell, whatever is in it.
-fn quote(pieces: &[Piece]) -> String {
-    let plain = |text: &str| {
-        let harmless = |c: char| !is_unsafe(c) && !matches!(c, '"' | '$' | '`' | '\\' | '!');
-        text.chars().all(harmless)
-    };
-    let variables = pieces.iter().any(|p| matches!(p, Piece::Variable(_)));
-    let all_plain = pieces.iter().all(|p| match p {
-        Piece::Literal(text) => plain(text),
-        Piece::Variable(_) => true,
-    });
-    let mut out = String::new();
-    if variables && all_plain {
-        out.push('"');
-        for piece in pieces {
-            match piece {
-                Piece::Literal(text) => out.push_str(text),
-                Piece::Variable(name) => out.push_str(&format!("${{{name}}}")),
-            }
-        }
-        out.push('"');
-        return out;
-    }
-    for piece in pieces {
-        match piece {
-            Piece::Literal(text) => out.push_str(&single(text)),
-            Piece::Variable(name) => out.push_str(&format!("\"${name}\"")),
-        }
-    }
-    match out.is_empty() {
-        true => "''".into(),
-        false => out,
-    }
-}
-
-/// A literal text as a word of bash, without control characters in it.
-fn single(text: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
-    if !text.is_empty() && text.chars().all(bare) {
-        return text.to_owned();
-    }
-    if !text.chars().any(is_unsafe) {
-        return format!("'{}'", text.replace('\'', r"'\''"));
-    }
-    let mut out = String::from("$'");
-    for c in text.chars() {
-        match c {
-            '\'' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if is_unsafe(c) => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
-}
-
 fn line(out: &mut String, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
@@ -577,7 +573,11 @@ mod tests {
 
     fn script(slip: Slip) -> String {
         let model = model();
-        curl(&model, &found(&model, slip, 3), "http://127.0.0.1:8080/api/")
+        curl(
+            &model,
+            &found(&model, slip, 3),
+            "http://127.0.0.1:8080/api/",
+        )
     }
 
     #[test]
@@ -592,32 +592,39 @@ mod tests {
 
     #[test]
     fn no_secret_is_in_any_script() {
-        for slip in [Slip::PublishesForAnybody, Slip::ForgetsToPublish, Slip::Fails, Slip::RegistersTwice] {
+        for slip in [
+            Slip::PublishesForAnybody,
+            Slip::ForgetsToPublish,
+            Slip::Fails,
+            Slip::RegistersTwice,
+        ] {
             let script = script(slip);
-            assert!(!script.contains("_secret") && !script.contains("1b4e28ba"), "{script}");
+            assert!(
+                !script.contains("_secret") && !script.contains("1b4e28ba"),
+                "{script}"
+            );
         }
     }
 
     #[test]
     fn every_script_is_bash() {
-        for slip in [Slip::PublishesForAnybody, Slip::ForgetsToPublish, Slip::Fails, Slip::RegistersTwice] {
-            let checked = std::process::Command::new("bash").args(["-n", "-c", &script(slip)]).output();
+        for slip in [
+            Slip::PublishesForAnybody,
+            Slip::ForgetsToPublish,
+            Slip::Fails,
+            Slip::RegistersTwice,
+        ] {
+            let checked = std::process::Command::new("bash")
+                .args(["-n", "-c", &script(slip)])
+                .output();
             // Where there is no bash there is nothing to check with.
             if let Ok(checked) = checked {
-                assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+                assert!(
+                    checked.status.success(),
+                    "{}",
+                    String::from_utf8_lossy(&checked.stderr)
+                );
             }
-        }
-    }
-
-    #[test]
-    fn words_survive_the_shell() {
-        let text = "it's $HOME `id` \\ \u{1b}[2J\r\n\"!\" ünï";
-        let printed = std::process::Command::new("bash")
-            .args(["-c", &format!("printf %s {}", single(text))])
-            .env("LC_ALL", "C.UTF-8")
-            .output();
-        if let Ok(printed) = printed {
-            assert_eq!(String::from_utf8_lossy(&printed.stdout), text);
         }
     }
 }

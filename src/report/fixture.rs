@@ -100,19 +100,32 @@ fn step(id: u32, rule: usize, actor: Actor, picks: Vec<Picked>, args: Vec<Value>
 
 fn register(id: u32) -> Step {
     let pin = format!("1b4e28ba-2fa1-41d2-883f-0016d3cca42{id}");
-    step(id, 0, Actor::Anyone, vec![], vec![Value::Fresh("user".into(), id), Value::text(pin)])
+    step(
+        id,
+        0,
+        Actor::Anyone,
+        vec![],
+        vec![Value::Fresh("user".into(), id), Value::text(pin)],
+    )
 }
 
 /// A counterexample of a slip, as a run would have it. `run` makes ids and keys others.
 pub fn found(model: &Arc<Model>, slip: Slip, run: u32) -> Counterexample {
-    let text = Value::text("what is \"it\"? $HOME `id` it's a text of many characters, more than fit");
+    let text =
+        Value::text("what is \"it\"? $HOME `id` it's a text of many characters, more than fit");
     let publisher = match slip {
         Slip::ForgetsToPublish => handle(0, 1),
         _ => handle(0, 2),
     };
     let note = Picked::Entity(handle(1, 3));
     let mut steps = vec![
-        step(3, 1, Actor::Entity(handle(0, 1)), vec![], vec![text, Value::Absent]),
+        step(
+            3,
+            1,
+            Actor::Entity(handle(0, 1)),
+            vec![],
+            vec![text, Value::Absent],
+        ),
         step(4, 2, Actor::Entity(publisher), vec![note], vec![]),
     ];
     if slip == Slip::RegistersTwice {
@@ -146,11 +159,21 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
             .request(judge.mirror(), &expected.action)
             .unwrap_or_else(|e| panic!("step {}: {e}", step.id));
         let response = server.answer(&request);
-        history.events.push(event(Purpose::Step(step.id), request, &response));
-        judge.observe(step.id, &expected, &response, history.events.len() - 1, Duration::from_millis(3));
+        history
+            .events
+            .push(event(Purpose::Step(step.id), request, &response));
+        judge.observe(
+            step.id,
+            &expected,
+            &response,
+            history.events.len() - 1,
+            Duration::from_millis(3),
+        );
         for due in judge.due(Some(&expected)) {
             let invariant = &model.invariants[due.invariant];
-            let (Some(read), Some((name, _)), Some(entity)) = (&invariant.read, &invariant.each, due.entity) else {
+            let (Some(read), Some((name, _)), Some(entity)) =
+                (&invariant.read, &invariant.each, due.entity)
+            else {
                 continue;
             };
             let request = renderer.read(judge.mirror(), read, Some((name, entity)));
@@ -168,7 +191,10 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
     }
     let (violations, _, mirror) = judge.finish();
     Counterexample {
-        violation: violations.into_iter().next().unwrap_or_else(|| panic!("a violation")),
+        violation: violations
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| panic!("a violation")),
         plan,
         history,
         mirror,

@@ -28,10 +28,16 @@ pub(super) fn given(rule: &Rule) -> Vec<Given<'_>> {
                     let fields = fields.iter().enumerate();
                     out.extend(fields.filter_map(|(field, template)| {
                         let kind = *kind;
-                        template.as_ref().map(|template| Given { kind, field, template })
+                        template.as_ref().map(|template| Given {
+                            kind,
+                            field,
+                            template,
+                        })
                     }));
                 }
-                Effect::Each { effects, .. } | Effect::When { effects, .. } => collect(effects, out),
+                Effect::Each { effects, .. } | Effect::When { effects, .. } => {
+                    collect(effects, out)
+                }
                 _ => {}
             }
         }
@@ -50,7 +56,10 @@ pub(super) fn secret_arguments(model: &Model, rule: &Rule) -> BTreeSet<usize> {
         if !model.kind(given.kind).fields[given.field].ty.is_secret() {
             continue;
         }
-        let position = rule.args.iter().position(|arg| given.template.sends(&arg.name));
+        let position = rule
+            .args
+            .iter()
+            .position(|arg| given.template.sends(&arg.name));
         out.extend(position);
     }
     out
@@ -70,7 +79,9 @@ pub(super) fn secrets_in(model: &Model, step: &Step, response: &Response) -> Vec
         if !field.ty.is_secret() {
             continue;
         }
-        let value = given.template.eval(&model.scope(&mirror, &names), &|_| Value::Unknown);
+        let value = given
+            .template
+            .eval(&model.scope(&mirror, &names), &|_| Value::Unknown);
         if let Ok(Value::Text(text)) = value {
             out.push((text.to_string(), format!("‹{}.{}›", kind.name, field.name)));
         }
@@ -104,8 +115,13 @@ pub(super) fn source(template: &Template) -> Option<Source> {
             Some(Source::Body(jq))
         }
         _ => {
-            let name = path.trim_start_matches(['.', '[', '"', '\'']).trim_end_matches([']', '"', '\'']);
-            let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+            let name = path
+                .trim_start_matches(['.', '[', '"', '\''])
+                .trim_end_matches([']', '"', '\'']);
+            let plain = !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
             plain.then(|| Source::Header(name.to_ascii_lowercase()))
         }
     }

@@ -2,16 +2,17 @@
 //! from here, and nothing that is shown holds a secret, a raw id or a control character.
 
 pub mod curl;
+#[cfg(test)]
+mod fixture;
 mod learned;
 mod paint;
 mod portable;
 mod readings;
 mod scene;
+mod shell;
 pub mod snapshot;
 pub mod story;
 pub mod summary;
-#[cfg(test)]
-mod fixture;
 
 pub use curl::curl;
 pub use paint::Style;

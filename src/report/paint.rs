@@ -97,7 +97,10 @@ pub(super) fn quoted(text: &str, longest: usize) -> String {
     if count <= longest {
         return format!("\"{}\"", inert(text));
     }
-    let start: String = text.chars().take(longest.saturating_sub(8).max(4)).collect();
+    let start: String = text
+        .chars()
+        .take(longest.saturating_sub(8).max(4))
+        .collect();
     format!("\"{}…\" ({count} characters)", inert(&start))
 }
 
@@ -107,12 +110,18 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_written_out() {
-        assert_eq!(inert("a\u{1b}[2Jb\u{202e}c\n\u{9b}1m"), "a\\u{1b}[2Jb\\u{202e}c\\n\\u{9b}1m");
+        assert_eq!(
+            inert("a\u{1b}[2Jb\u{202e}c\n\u{9b}1m"),
+            "a\\u{1b}[2Jb\\u{202e}c\\n\\u{9b}1m"
+        );
     }
 
     #[test]
     fn long_texts_are_shortened() {
         assert_eq!(quoted("short", 24), "\"short\"");
-        assert_eq!(quoted(&"a".repeat(50), 24), "\"aaaaaaaaaaaaaaaa…\" (50 characters)");
+        assert_eq!(
+            quoted(&"a".repeat(50), 24),
+            "\"aaaaaaaaaaaaaaaa…\" (50 characters)"
+        );
     }
 }

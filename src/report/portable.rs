@@ -92,20 +92,26 @@ fn write_step(model: &Model, step: &Step) -> PortableStep {
         Actor::Nobody => "nobody".to_owned(),
         Actor::Forged(handle) => format!("forged {}", write_handle(model, handle)),
     };
-    let picks = rule.picks.iter().zip(&step.action.picks).map(|(pick, picked)| {
-        let picked = match picked {
-            Picked::Entity(handle) => write_handle(model, *handle),
-            Picked::Never => "never".to_owned(),
-        };
-        (pick.name.to_string(), picked)
-    });
+    let picks = rule
+        .picks
+        .iter()
+        .zip(&step.action.picks)
+        .map(|(pick, picked)| {
+            let picked = match picked {
+                Picked::Entity(handle) => write_handle(model, *handle),
+                Picked::Never => "never".to_owned(),
+            };
+            (pick.name.to_string(), picked)
+        });
     let args = rule.args.iter().zip(&step.action.args);
     PortableStep {
         id: step.id,
         rule: rule.name.clone(),
         by,
         pick: picks.collect(),
-        args: args.map(|(arg, value)| (arg.name.to_string(), write_value(model, value))).collect(),
+        args: args
+            .map(|(arg, value)| (arg.name.to_string(), write_value(model, value)))
+            .collect(),
     }
 }
 
@@ -134,11 +140,18 @@ fn write_value(model: &Model, value: &Value) -> Json {
             match map.keys().all(plain) {
                 true => map
                     .iter()
-                    .map(|(k, v)| (k.as_text().unwrap_or_default().to_owned(), write_value(model, v)))
+                    .map(|(k, v)| {
+                        (
+                            k.as_text().unwrap_or_default().to_owned(),
+                            write_value(model, v),
+                        )
+                    })
                     .collect::<serde_json::Map<_, _>>()
                     .into(),
                 false => {
-                    let pairs = map.iter().map(|(k, v)| json!([write_value(model, k), write_value(model, v)]));
+                    let pairs = map
+                        .iter()
+                        .map(|(k, v)| json!([write_value(model, k), write_value(model, v)]));
                     json!({ "$map": pairs.collect::<Vec<_>>() })
                 }
             }
@@ -150,29 +163,38 @@ fn write_value(model: &Model, value: &Value) -> Json {
     }
 }
 
-/// Texts of printable characters stand as they are. Of the others YAML's writers make different things.
+/// Texts of printable characters stand as they are. Of the others YAML's writers make different things, and of what looks
+/// like a number to some its readers do: insta writes `1_000` without quotes.
 fn write_text(text: &str) -> Json {
     if is_plain(text) {
         return text.into();
     }
     let mut escaped = String::new();
-    for unit in text.encode_utf16() {
-        match char::from_u32(u32::from(unit)) {
-            Some(c) if c.is_ascii_graphic() && c != '\\' || c_is_space(unit) => escaped.push(char::from(unit.to_le_bytes()[0])),
+    for (index, unit) in text.encode_utf16().enumerate() {
+        match u8::try_from(unit) {
+            Ok(byte @ b' '..=b'~') if index > 0 && byte != b'\\' => escaped.push(char::from(byte)),
             _ => escaped.push_str(&format!("\\u{unit:04x}")),
         }
+    }
+    // What ends in a space is at the mercy of who trims lines.
+    if escaped.ends_with(' ') {
+        escaped.pop();
+        escaped.push_str("\\u0020");
     }
     json!({ "$text": escaped })
 }
 
-fn c_is_space(unit: u16) -> bool {
-    unit == u16::from(b' ')
-}
-
 fn is_plain(text: &str) -> bool {
-    !text.chars().any(|c| is_unsafe(c) || matches!(c, '\u{fff0}'..='\u{ffff}' | '\u{a0}') || u32::from(c) >= 0xe000 && u32::from(c) < 0xf900)
-        && !text.starts_with(' ')
-        && !text.ends_with(' ')
+    let printable = |c: char| {
+        !is_unsafe(c) && !matches!(c, '\u{a0}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
+    };
+    let uuid = text.len() == 36 && text.matches('-').count() == 4;
+    let number = text.starts_with(|c: char| c.is_ascii_digit() || "+-._".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-._:".contains(c))
+        && !uuid;
+    text.chars().all(printable) && !text.starts_with(' ') && !text.ends_with(' ') && !number
 }
 
 fn read_text(json: &Json) -> Option<String> {
@@ -193,14 +215,21 @@ fn read_text(json: &Json) -> Option<String> {
 ///
 /// [`PlanError`] where the model does not have what the plan names, or the plan lacks what the model needs.
 pub(super) fn read(model: &Model, plan: &PortablePlan) -> Result<Plan, PlanError> {
-    let seed = plan.seed.parse().map_err(|_| malformed("a seed", &plan.seed, None))?;
+    let seed = plan
+        .seed
+        .parse()
+        .map_err(|_| malformed("a seed", &plan.seed, None))?;
     let mut ids = BTreeSet::new();
     let mut steps = |steps: &[PortableStep]| {
         steps
             .iter()
             .map(|step| match ids.insert(step.id) {
                 true => read_step(model, step),
-                false => Err(malformed("the id of a second step", &step.id.to_string(), Some(step.id))),
+                false => Err(malformed(
+                    "the id of a second step",
+                    &step.id.to_string(),
+                    Some(step.id),
+                )),
             })
             .collect::<Result<Vec<_>, _>>()
     };
@@ -226,7 +255,9 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
         name: name.to_owned(),
         step: at,
     };
-    let position = model.rule_named(&step.rule).ok_or_else(|| unknown("rule", &step.rule))?;
+    let position = model
+        .rule_named(&step.rule)
+        .ok_or_else(|| unknown("rule", &step.rule))?;
     let rule = &model.rules[position];
     let missing = |name: &str| PlanError::Missing {
         name: name.to_owned(),
@@ -250,15 +281,26 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
         }
         (text, By::Anyone) => return Err(malformed("who acts", text, at)),
     };
-    if let Some(name) = step.pick.keys().find(|name| !rule.picks.iter().any(|p| *p.name == ***name)) {
+    if let Some(name) = step
+        .pick
+        .keys()
+        .find(|name| !rule.picks.iter().any(|p| *p.name == ***name))
+    {
         return Err(unknown("pick", name));
     }
-    if let Some(name) = step.args.keys().find(|name| !rule.args.iter().any(|a| *a.name == ***name)) {
+    if let Some(name) = step
+        .args
+        .keys()
+        .find(|name| !rule.args.iter().any(|a| *a.name == ***name))
+    {
         return Err(unknown("argument", name));
     }
     let mut picks = Vec::with_capacity(rule.picks.len());
     for pick in &rule.picks {
-        let text = step.pick.get(&*pick.name).ok_or_else(|| missing(&pick.name))?;
+        let text = step
+            .pick
+            .get(&*pick.name)
+            .ok_or_else(|| missing(&pick.name))?;
         picks.push(match text.as_str() {
             "never" => Picked::Never,
             text => match read_handle(model, text, at)? {
@@ -269,7 +311,10 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
     }
     let mut args = Vec::with_capacity(rule.args.len());
     for arg in &rule.args {
-        let json = step.args.get(&*arg.name).ok_or_else(|| missing(&arg.name))?;
+        let json = step
+            .args
+            .get(&*arg.name)
+            .ok_or_else(|| missing(&arg.name))?;
         args.push(read_value(model, json, at)?);
     }
     Ok(Step {
@@ -317,20 +362,35 @@ fn read_value(model: &Model, json: &Json, at: Option<u32>) -> Result<Value, Plan
                 .collect::<Result<Vec<_>, _>>()?
                 .into(),
         ),
-        Json::Object(map) => match map.keys().find(|key| key.starts_with('$')).map(String::as_str) {
+        Json::Object(map) => match map
+            .keys()
+            .find(|key| key.starts_with('$'))
+            .map(String::as_str)
+        {
             None => {
-                let entry = |(k, v): (&String, &Json)| Ok((Value::text(k.as_str()), read_value(model, v, at)?));
-                Value::Map(Arc::new(map.iter().map(entry).collect::<Result<_, PlanError>>()?))
+                let entry = |(k, v): (&String, &Json)| {
+                    Ok((Value::text(k.as_str()), read_value(model, v, at)?))
+                };
+                Value::Map(Arc::new(
+                    map.iter().map(entry).collect::<Result<_, PlanError>>()?,
+                ))
             }
             Some("$text") => Value::text(read_text(json).ok_or_else(bad)?),
             Some("$number") => {
                 let number = map["$number"].as_str().and_then(|n| n.parse().ok());
                 Value::Number(OrderedFloat(number.ok_or_else(bad)?))
             }
-            Some("$entity") => Value::Entity(read_handle(model, map["$entity"].as_str().ok_or_else(bad)?, at)?),
+            Some("$entity") => Value::Entity(read_handle(
+                model,
+                map["$entity"].as_str().ok_or_else(bad)?,
+                at,
+            )?),
             Some("$fresh") => {
                 let prefix = read_text(&map["$fresh"]).ok_or_else(bad)?;
-                let n = map.get("n").and_then(Json::as_u64).and_then(|n| u32::try_from(n).ok());
+                let n = map
+                    .get("n")
+                    .and_then(Json::as_u64)
+                    .and_then(|n| u32::try_from(n).ok());
                 Value::Fresh(prefix.into(), n.ok_or_else(bad)?)
             }
             Some("$unknown") => Value::Unknown,

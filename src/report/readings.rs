@@ -42,7 +42,9 @@ pub(super) fn expected(scene: &Scene<'_>) -> Vec<Expected> {
     let Finding::Status { expected, .. } = &scene.found.violation.finding else {
         return Vec::new();
     };
-    let rule = scene.failing().map(|step| &scene.model.rules[step.action.rule]);
+    let rule = scene
+        .failing()
+        .map(|step| &scene.model.rules[step.action.rule]);
     let in_words = |(name, statuses): &(String, String)| {
         let outcome = rule.and_then(|rule| {
             let mut outcomes = rule.outcomes(scene.model).into_iter();
@@ -78,7 +80,11 @@ fn why(scene: &Scene<'_>, rule: &Rule, outcome: Outcome) -> String {
         Outcome::Unauthenticated => "because the credentials are missing or not valid".to_owned(),
         Outcome::Invalid(n) => {
             let arg = &rule.args[n];
-            format!("because {} is outside {}", arg.name, scene.text(&one_line(&arg.domain.show())))
+            format!(
+                "because {} is outside {}",
+                arg.name,
+                scene.text(&one_line(&arg.domain.show()))
+            )
         }
     }
 }
@@ -103,14 +109,24 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
             let (api, model) = match violation.id {
                 CheckId::Isolation { .. } => (
                     format!("it must not show {to} the {field} of {owner}."),
-                    format!("if others may see {field}, give it the type `string` instead of `private`."),
+                    format!(
+                        "if others may see {field}, give it the type `string` instead of `private`."
+                    ),
                 ),
                 _ => (
-                    format!("it must not show the {field} of {owner} in any answer but the one that makes it."),
-                    format!("if {field} is no secret, give it the type `string` instead of `secret`."),
+                    format!(
+                        "it must not show the {field} of {owner} in any answer but the one that makes it."
+                    ),
+                    format!(
+                        "if {field} is no secret, give it the type `string` instead of `secret`."
+                    ),
                 ),
             };
-            Readings { api, model, edit: None }
+            Readings {
+                api,
+                model,
+                edit: None,
+            }
         }
     }
 }
@@ -118,12 +134,18 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
 fn status(scene: &Scene<'_>, observed: u16) -> Readings {
     let model = scene.model;
     let all = expected(scene);
-    let wanted: Vec<_> = all.iter().map(|e| format!("{} {}", e.statuses, e.why)).collect();
+    let wanted: Vec<_> = all
+        .iter()
+        .map(|e| format!("{} {}", e.statuses, e.why))
+        .collect();
     let accepted = observed < 300;
     let refusal_wanted = all.iter().all(|e| !e.outcome.is_some_and(Outcome::is_ok));
     let api = match (accepted, refusal_wanted) {
         (true, true) => format!("it accepts what it must refuse: {}.", wanted.join("; or ")),
-        (false, false) => format!("it refuses ({observed}) what it must accept: {}.", wanted.join("; or ")),
+        (false, false) => format!(
+            "it refuses ({observed}) what it must accept: {}.",
+            wanted.join("; or ")
+        ),
         _ => format!("it must answer {}.", wanted.join("; or ")),
     };
     let (Some(step), Some(first)) = (scene.failing(), all.first().and_then(|e| e.outcome)) else {
@@ -145,12 +167,21 @@ fn status(scene: &Scene<'_>, observed: u16) -> Readings {
         }
         Outcome::Refused(n) => {
             let requirement = &rule.requires[n];
-            let until = rule.requires.get(n + 1).map_or(end(model, rule), |next| next.span.start);
+            let until = rule
+                .requires
+                .get(n + 1)
+                .map_or(end(model, rule), |next| next.span.start);
             let edit = replace(model, requirement.span.start, until, &ELSE, observed);
             (format!("`{}` answers {observed}.", requirement.name), edit)
         }
         Outcome::Ok(_) if accepted => {
-            let edit = replace(model, rule.span.start, end(model, rule), &RESPONDS, observed);
+            let edit = replace(
+                model,
+                rule.span.start,
+                end(model, rule),
+                &RESPONDS,
+                observed,
+            );
             (format!("`{}` succeeds with {observed}.", rule.name), edit)
         }
         Outcome::Ok(_) => (missing(scene, rule, observed), None),
@@ -194,7 +225,9 @@ fn missing(scene: &Scene<'_>, rule: &Rule, observed: u16) -> String {
     );
     match same.is_empty() {
         true if [429, 503].contains(&observed) => {
-            text.push_str(&format!("; or, where {observed} means 'not now', add it to `tolerate` under `defaults`."));
+            text.push_str(&format!(
+                "; or, where {observed} means 'not now', add it to `tolerate` under `defaults`."
+            ));
         }
         true => text.push('.'),
         false => text.push_str(&format!(
@@ -235,13 +268,21 @@ fn claim(scene: &Scene<'_>) -> Readings {
         ),
         (_, Finding::Late { within, .. }) => (
             format!("it must get there within {}.", duration(*within)),
-            format!("allow it more time: `within`, now {}.{effects}", duration(*within)),
+            format!(
+                "allow it more time: `within`, now {}.{effects}",
+                duration(*within)
+            ),
         ),
         (CheckId::Invariant { name, .. }, _) => (
             format!("it breaks `{name}`, which must always hold."),
-            format!("loosen the claim of `{name}`, say with `when` where it holds, or take it out.{effects}"),
+            format!(
+                "loosen the claim of `{name}`, say with `when` where it holds, or take it out.{effects}"
+            ),
         ),
-        _ => ("it must not answer so.".to_owned(), effects.trim().to_owned()),
+        _ => (
+            "it must not answer so.".to_owned(),
+            effects.trim().to_owned(),
+        ),
     };
     let edit = match violation.id {
         CheckId::Returns { .. } => removal(model, violation.place),
@@ -261,7 +302,11 @@ pub(super) fn duration(millis: u64) -> String {
 
 /// A line of the model's file, from 1.
 pub(super) fn line(model: &Model, number: usize) -> &str {
-    model.source.lines().nth(number.saturating_sub(1)).unwrap_or("")
+    model
+        .source
+        .lines()
+        .nth(number.saturating_sub(1))
+        .unwrap_or("")
 }
 
 /// The edit that takes out a named line that holds nothing else.
@@ -279,7 +324,13 @@ fn removal(model: &Model, at: usize) -> Option<Edit> {
 }
 
 /// The edit that puts another status after a key.
-fn replace(model: &Model, from: usize, until: usize, key: &regex::Regex, status: u16) -> Option<Edit> {
+fn replace(
+    model: &Model,
+    from: usize,
+    until: usize,
+    key: &regex::Regex,
+    status: u16,
+) -> Option<Edit> {
     let found = key.captures(model.source.get(from..until)?)?.get(1)?;
     let at = from + found.start();
     let start = model.source[..at].rfind('\n').map_or(0, |n| n + 1);
@@ -311,7 +362,8 @@ fn one_line(text: &str) -> String {
 
 static ELSE: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
     // The pattern is a constant that compiles.
-    regex::Regex::new(r"(?:else|status):\s*(\[[^\]\n]*\]|[0-9][0-9X]{2})").expect("a constant pattern")
+    regex::Regex::new(r"(?:else|status):\s*(\[[^\]\n]*\]|[0-9][0-9X]{2})")
+        .expect("a constant pattern")
 });
 
 static RESPONDS: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {

@@ -62,7 +62,10 @@ impl<'a> Scene<'a> {
 
     /// The step at which it fails.
     pub fn failing(&self) -> Option<&'a Step> {
-        self.found.plan.all().find(|s| s.id == self.found.violation.step)
+        self.found
+            .plan
+            .all()
+            .find(|s| s.id == self.found.violation.step)
     }
 
     /// The entities that a step brought into being.
@@ -70,7 +73,13 @@ impl<'a> Scene<'a> {
         let mut out = Vec::new();
         for index in 0..self.model.kinds.len() {
             let kind = KindId(u16::try_from(index).unwrap_or(u16::MAX));
-            out.extend(self.found.mirror.all(kind).map(|(h, _)| h).filter(|h| h.step == step));
+            out.extend(
+                self.found
+                    .mirror
+                    .all(kind)
+                    .map(|(h, _)| h)
+                    .filter(|h| h.step == step),
+            );
         }
         out
     }
@@ -83,13 +92,17 @@ impl<'a> Scene<'a> {
     /// What a step is about, and with which arguments: `proposal#1`, `verdict "approve"`.
     pub fn particulars(&self, step: &Step) -> (Vec<String>, Vec<String>) {
         let rule = &self.model.rules[step.action.rule];
-        let picks = rule.picks.iter().zip(&step.action.picks).map(|(pick, picked)| {
-            let name = self.names.picked(*picked, &self.model.kind(pick.kind).name);
-            match *pick.name == *self.model.kind(pick.kind).name {
-                true => name,
-                false => format!("{} {name}", pick.name),
-            }
-        });
+        let picks = rule
+            .picks
+            .iter()
+            .zip(&step.action.picks)
+            .map(|(pick, picked)| {
+                let name = self.names.picked(*picked, &self.model.kind(pick.kind).name);
+                match *pick.name == *self.model.kind(pick.kind).name {
+                    true => name,
+                    false => format!("{} {name}", pick.name),
+                }
+            });
         let secrets = secret_arguments(self.model, rule);
         let args = rule.args.iter().zip(&step.action.args).enumerate();
         let args = args.map(|(position, (arg, value))| match value {
@@ -173,11 +186,21 @@ impl<'a> Scene<'a> {
             let shown = match value {
                 Value::Null | Value::Unknown => self.value(value),
                 _ if field.ty.is_secret() => format!("‹{}.{}›", self.names.get(handle), field.name),
-                Value::Int(_) if kind.key == Some(index) => format!("‹{}.{}›", self.names.get(handle), field.name),
+                Value::Int(_)
+                    if self.symbols.has_number(&format!(
+                        "‹{}.{}›",
+                        self.names.get(handle),
+                        field.name
+                    )) =>
+                {
+                    format!("‹{}.{}›", self.names.get(handle), field.name)
+                }
                 value => self.value(value),
             };
             // That an id is its own symbol says nothing.
-            if shown == format!("‹{}.{}›", self.names.get(handle), field.name) && kind.key == Some(index) {
+            if shown == format!("‹{}.{}›", self.names.get(handle), field.name)
+                && kind.key == Some(index)
+            {
                 continue;
             }
             parts.push(format!("{} {shown}", field.name));
@@ -191,16 +214,32 @@ impl<'a> Scene<'a> {
     /// The request line of a step, with names for what the server invented.
     pub fn request_line(&self, step: &Step, sent: &Request) -> String {
         let rule = &self.model.rules[step.action.rule];
-        let keys: Vec<Option<Handle>> = step.action.picks.iter().map(|p| Picked::handle(*p)).collect();
+        let keys: Vec<Option<Handle>> = step
+            .action
+            .picks
+            .iter()
+            .map(|p| Picked::handle(*p))
+            .collect();
         self.line(&rule.request, sent, &keys, &step.action.args)
     }
 
     /// The request line of an invariant's read.
-    pub fn read_line(&self, request: &model::Request, sent: &Request, entity: Option<Handle>) -> String {
+    pub fn read_line(
+        &self,
+        request: &model::Request,
+        sent: &Request,
+        entity: Option<Handle>,
+    ) -> String {
         self.line(request, sent, &[entity], &[])
     }
 
-    fn line(&self, request: &model::Request, sent: &Request, keys: &[Option<Handle>], args: &[Value]) -> String {
+    fn line(
+        &self,
+        request: &model::Request,
+        sent: &Request,
+        keys: &[Option<Handle>],
+        args: &[Value],
+    ) -> String {
         let mut path = String::new();
         for part in &request.parts {
             match part {
@@ -231,7 +270,12 @@ impl<'a> Scene<'a> {
             .query
             .iter()
             .filter(|(name, _)| !secret(name))
-            .map(|(name, value)| format!("{name}={}", shorten(&self.symbols.apply_to_answer(value), 40)))
+            .map(|(name, value)| {
+                format!(
+                    "{name}={}",
+                    shorten(&self.symbols.apply_to_answer(value), 40)
+                )
+            })
             .collect();
         if !query.is_empty() {
             path.push('?');
@@ -240,7 +284,10 @@ impl<'a> Scene<'a> {
         let mut line = format!("{} {}", sent.method, self.symbols.apply(&path));
         for (name, _) in &request.headers {
             if let Some((_, value)) = sent.headers.iter().find(|(n, _)| n == name) {
-                line.push_str(&format!("  {name}: {}", shorten(&self.symbols.apply_to_answer(value), 40)));
+                line.push_str(&format!(
+                    "  {name}: {}",
+                    shorten(&self.symbols.apply_to_answer(value), 40)
+                ));
             }
         }
         inert(&line)
@@ -268,9 +315,19 @@ impl<'a> Scene<'a> {
     pub fn shown_by(&self) -> Option<(&'a Exchange, bool)> {
         use crate::drive::history::Purpose;
         let violation = &self.found.violation;
-        match violation.event.and_then(|index| self.found.history.events.get(index)) {
-            Some(event) => Some((&event.exchange, matches!(event.purpose, Purpose::Read { .. }))),
-            None => self.found.history.of_step(violation.step).map(|e| (e, false)),
+        match violation
+            .event
+            .and_then(|index| self.found.history.events.get(index))
+        {
+            Some(event) => Some((
+                &event.exchange,
+                matches!(event.purpose, Purpose::Read { .. }),
+            )),
+            None => self
+                .found
+                .history
+                .of_step(violation.step)
+                .map(|e| (e, false)),
         }
     }
 }
@@ -309,7 +366,11 @@ fn brief(json: &serde_json::Value, depth: usize, budget: &mut usize) -> String {
                     break;
                 }
                 *budget -= 1;
-                parts.push(format!("{}: {}", quoted(name, 60), brief(value, depth - 1, budget)));
+                parts.push(format!(
+                    "{}: {}",
+                    quoted(name, 60),
+                    brief(value, depth - 1, budget)
+                ));
             }
             format!("{{{}}}", parts.join(", "))
         }

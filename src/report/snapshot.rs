@@ -63,7 +63,9 @@ pub enum SnapshotError {
         path: String,
     },
     /// It has no header, or not one of ours.
-    #[error("{path} is no snapshot of a counterexample: {reason}; give a file that `gainsay run` has written")]
+    #[error(
+        "{path} is no snapshot of a counterexample: {reason}; give a file that `gainsay run` has written"
+    )]
     Header {
         /// The file.
         path: String,
@@ -71,7 +73,9 @@ pub enum SnapshotError {
         reason: String,
     },
     /// It belongs to another model.
-    #[error("{path} is of the model `{theirs}`, and this is `{ours}`; give the model that it was found with")]
+    #[error(
+        "{path} is of the model `{theirs}`, and this is `{ours}`; give the model that it was found with"
+    )]
     OtherModel {
         /// The file.
         path: String,
@@ -161,6 +165,8 @@ impl Snapshot {
         let options = serde_saphyr::ser_options! {
             // insta folds nothing, and the YAML reader that it has is an old one.
             prefer_block_scalars: false,
+            // As insta writes it when a snapshot is accepted.
+            compact_list_indent: false,
         };
         let header = serde_saphyr::to_string_with_options(&header, options).map_err(|error| {
             SnapshotError::Unwritable {
@@ -178,13 +184,16 @@ impl Snapshot {
     /// [`SnapshotError`] where it is none, is another model's, or the model has changed since.
     pub fn parse(model: &Model, path: &str, text: &str) -> Result<Snapshot, SnapshotError> {
         if text.len() > LARGEST {
-            return Err(SnapshotError::TooLarge { path: path.to_owned() });
+            return Err(SnapshotError::TooLarge {
+                path: path.to_owned(),
+            });
         }
         let bad = |reason: String| SnapshotError::Header {
             path: path.to_owned(),
             reason,
         };
-        let (header, body) = split(text).ok_or_else(|| bad("it has no header between two lines of `---`".into()))?;
+        let (header, body) =
+            split(text).ok_or_else(|| bad("it has no header between two lines of `---`".into()))?;
         let options = serde_saphyr::options! {
             strict_booleans: true,
         };
@@ -234,7 +243,8 @@ impl Snapshot {
 
     /// Where the accepted snapshot of a check is kept: `snapshots/worlds/submit_proposal.own_proposal.snap`.
     pub fn path(dir: &Path, model: &str, check: &CheckId) -> PathBuf {
-        dir.join(file_name(model)).join(format!("{}.snap", file_name(&check.slug())))
+        dir.join(file_name(model))
+            .join(format!("{}.snap", file_name(&check.slug())))
     }
 }
 
@@ -269,11 +279,17 @@ pub fn source(path: &Path) -> Result<PathBuf, SnapshotError> {
 /// # Errors
 ///
 /// [`SnapshotError::Io`], and [`SnapshotError::Unwritable`].
-pub fn write(dir: &Path, snapshot: &Snapshot, model: &Model, ci: bool) -> Result<Written, SnapshotError> {
+pub fn write(
+    dir: &Path,
+    snapshot: &Snapshot,
+    model: &Model,
+    ci: bool,
+) -> Result<Written, SnapshotError> {
     let accepted = Snapshot::path(dir, &snapshot.model, &snapshot.check);
     let waiting = pending(&accepted);
     let same = accepted.exists()
-        && split(&read_bounded(&accepted)?).is_some_and(|(_, body)| normal(body) == normal(&snapshot.body));
+        && split(&read_bounded(&accepted)?)
+            .is_some_and(|(_, body)| normal(body) == normal(&snapshot.body));
     if same {
         if !ci {
             match std::fs::remove_file(&waiting) {
@@ -293,9 +309,11 @@ pub fn write(dir: &Path, snapshot: &Snapshot, model: &Model, ci: bool) -> Result
     std::fs::create_dir_all(folder).map_err(io("create", folder))?;
     // Whoever reads it meanwhile sees all of it, or none.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io("write in", folder))?;
-    file.write_all(text.as_bytes()).map_err(io("write", &waiting))?;
+    file.write_all(text.as_bytes())
+        .map_err(io("write", &waiting))?;
     readable(file.as_file()).map_err(io("write", &waiting))?;
-    file.persist(&waiting).map_err(|error| io("write", &waiting)(error.error))?;
+    file.persist(&waiting)
+        .map_err(|error| io("write", &waiting)(error.error))?;
     Ok(Written::Pending(waiting))
 }
 
@@ -317,7 +335,10 @@ fn pending(accepted: &Path) -> PathBuf {
     name.into()
 }
 
-fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> SnapshotError + use<'a> {
+fn io<'a>(
+    what: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(std::io::Error) -> SnapshotError + use<'a> {
     move |source| SnapshotError::Io {
         what,
         path: path.to_owned(),
@@ -329,7 +350,9 @@ fn read_bounded(path: &Path) -> Result<String, SnapshotError> {
     let file = std::fs::File::open(path).map_err(io("read", path))?;
     let mut text = String::new();
     let most = u64::try_from(LARGEST).unwrap_or(u64::MAX) + 1;
-    file.take(most).read_to_string(&mut text).map_err(io("read", path))?;
+    file.take(most)
+        .read_to_string(&mut text)
+        .map_err(io("read", path))?;
     match text.len() > LARGEST {
         true => Err(SnapshotError::TooLarge {
             path: path.display().to_string(),
@@ -364,7 +387,13 @@ fn normal(body: &str) -> String {
 fn file_name(name: &str) -> String {
     let mut out: String = name
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     if out.len() > 120 {
         let digest = sha2::Sha256::digest(name.as_bytes());

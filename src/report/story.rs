@@ -38,8 +38,16 @@ pub(super) fn lasting(model: &Model, found: &Counterexample) -> String {
 /// What is wrong, in a line.
 pub(super) fn headline(id: &CheckId) -> String {
     match id {
-        CheckId::Outcome { rule, expected } => format!("{rule} must end in {}", expected.replace("-or-", " or ")),
-        CheckId::Returns { rule, check } => format!("{rule} answers something else than {check} says"),
+        CheckId::Outcome { rule, expected } => match expected.as_str() {
+            "ok" => format!("{rule} must succeed"),
+            several if several.contains("-or-") || several.starts_with("ok ") => {
+                format!("{rule} must end in {}", several.replace("-or-", " or "))
+            }
+            refusal => format!("{rule} must be refused: {refusal}"),
+        },
+        CheckId::Returns { rule, check } => {
+            format!("{rule} answers something else than {check} says")
+        }
         CheckId::Answer { rule, place } => format!("the answer of {rule} lacks {place}"),
         CheckId::ServerError { rule } => format!("the server fails at {rule}"),
         CheckId::Invariant { name, rule } => format!("{name} does not hold after {rule}"),
@@ -86,13 +94,23 @@ impl Teller<'_> {
         let what = inert(&headline(&violation.id));
         let mut out = format!("{} {}\n\n", self.style.bad("✗"), self.style.bold(&what));
         let says = match &violation.id {
-            CheckId::Outcome { rule, .. } => format!("The rule {rule} of the model {} says", model.name),
+            CheckId::Outcome { rule, .. } => {
+                format!("The rule {rule} of the model {} says", model.name)
+            }
             CheckId::Returns { rule, check } => format!("The check {check} of {rule} says"),
-            CheckId::Answer { rule, .. } => format!("The rule {rule} takes from the answer what is not there"),
-            CheckId::ServerError { rule } => format!("A server may refuse, but not fail (no_server_errors), at {rule}"),
+            CheckId::Answer { rule, .. } => {
+                format!("The rule {rule} takes from the answer what is not there")
+            }
+            CheckId::ServerError { rule } => {
+                format!("A server may refuse, but not fail (no_server_errors), at {rule}")
+            }
             CheckId::Invariant { name, .. } => format!("The invariant {name} says"),
-            CheckId::Secret { field, .. } => format!("{field} is a secret (no_secrets_leaked); it was shown by"),
-            CheckId::Isolation { field, .. } => format!("{field} is private (isolation); it was shown by"),
+            CheckId::Secret { field, .. } => {
+                format!("{field} is a secret (no_secrets_leaked); it was shown by")
+            }
+            CheckId::Isolation { field, .. } => {
+                format!("{field} is private (isolation); it was shown by")
+            }
         };
         let number = violation.line(model);
         let place = match self.lasting {
@@ -157,44 +175,61 @@ impl Teller<'_> {
         if !created.is_empty() {
             text.push_str(&format!("  makes {}", created.join(", ")));
         }
-        self.style.wrap(&text, &number(&format!("{}–{}", first.id, last.id)), INDENT)
+        self.style
+            .wrap(&text, &number(&format!("{}–{}", first.id, last.id)), INDENT)
     }
 
     fn created(&self, step: &Step) -> Vec<String> {
         let created = self.scene.created(step.id);
-        created.into_iter().map(|h| inert(&self.scene.names.get(h))).collect()
+        created
+            .into_iter()
+            .map(|h| inert(&self.scene.names.get(h)))
+            .collect()
     }
 
     fn step(&self, step: &Step) -> String {
         let scene = self.scene;
         let rule = &scene.model.rules[step.action.rule];
         let (picks, args) = scene.particulars(step);
-        let mut text = format!("{}: {}", self.style.name(&scene.actor(step)), self.style.bold(&rule.name));
+        let mut text = format!(
+            "{}: {}",
+            self.style.name(&scene.actor(step)),
+            self.style.bold(&rule.name)
+        );
         if !picks.is_empty() {
             text.push_str(&format!(" {}", picks.join(", ")));
         }
         if !args.is_empty() {
             text.push_str(&format!(" — {}", args.join(", ")));
         }
-        let mut out = self.style.wrap(&text, &number(&step.id.to_string()), INDENT);
+        let mut out = self
+            .style
+            .wrap(&text, &number(&step.id.to_string()), INDENT);
         let failing = step.id == scene.found.violation.step;
         let Some(exchange) = scene.found.history.of_step(step.id) else {
             out.push_str(&format!("{INDENT}{}\n", self.style.dim("(not sent)")));
             return out;
         };
-        let by_read = scene.shown_by().is_some_and(|(_, read)| read) || scene.found.violation.event.is_none();
+        let by_read =
+            scene.shown_by().is_some_and(|(_, read)| read) || scene.found.violation.event.is_none();
         let wrong = failing && !by_read;
         let status = exchange.response.status;
         let mark = match wrong {
             true => self.style.bad("✗"),
             false => self.style.good("✓"),
         };
-        let mut text = format!("{} → {status} {mark}", self.style.dim(&scene.request_line(step, &exchange.request)));
+        let mut text = format!(
+            "{} → {status} {mark}",
+            self.style.dim(&scene.request_line(step, &exchange.request))
+        );
         let created = self.created(step);
         if !created.is_empty() {
             text.push_str(&format!("  makes {}", created.join(", ")));
         } else if status >= 300 && !wrong {
-            text.push_str(&format!("  {}", self.style.dim(&scene.body(&exchange.response, 3))));
+            text.push_str(&format!(
+                "  {}",
+                self.style.dim(&scene.body(&exchange.response, 3))
+            ));
         }
         out.push_str(&self.style.wrap(&text, INDENT, DEEPER));
         if failing {
@@ -215,17 +250,27 @@ impl Teller<'_> {
             Finding::Status { observed, .. } => {
                 for (index, expected) in expected(scene).iter().enumerate() {
                     let label = if index == 0 { "expected" } else { "or" };
-                    out.push_str(&self.pair(label, &format!("{} {}", expected.statuses, expected.why)));
+                    out.push_str(
+                        &self.pair(label, &format!("{} {}", expected.statuses, expected.why)),
+                    );
                 }
                 let came = format!("{observed} {}", scene.body(&exchange.response, 12));
                 out.push_str(&self.pair("came", &came));
             }
             Finding::ServerError { observed } => {
-                let response = scene.shown_by().map_or(&exchange.response, |(e, _)| &e.response);
+                let response = scene
+                    .shown_by()
+                    .map_or(&exchange.response, |(e, _)| &e.response);
                 out.push_str(&self.pair("expected", "any answer but a failure of the server"));
-                out.push_str(&self.pair("came", &format!("{observed} {}", scene.body(response, 12))));
+                out.push_str(
+                    &self.pair("came", &format!("{observed} {}", scene.body(response, 12))),
+                );
             }
-            Finding::Untrue { claim, reason, parts } => {
+            Finding::Untrue {
+                claim,
+                reason,
+                parts,
+            } => {
                 out.push_str(&self.claim("claim", claim, parts));
                 if let Some(reason) = reason {
                     out.push_str(&self.pair("but", &scene.text(reason)));
@@ -234,7 +279,11 @@ impl Teller<'_> {
                     out.push_str(&self.pair("came", &scene.body(&exchange.response, 12)));
                 }
             }
-            Finding::Late { claim, within, parts } => {
+            Finding::Late {
+                claim,
+                within,
+                parts,
+            } => {
                 let label = format!("within {}", duration(*within));
                 out.push_str(&self.claim(&label, claim, parts));
             }
@@ -243,7 +292,9 @@ impl Teller<'_> {
                 let owner = scene.names.get(*owner);
                 let shown = format!("the answer shows {to} the {field} of {owner}");
                 out.push_str(&self.pair("came", &inert(&shown)));
-                let response = scene.shown_by().map_or(&exchange.response, |(e, _)| &e.response);
+                let response = scene
+                    .shown_by()
+                    .map_or(&exchange.response, |(e, _)| &e.response);
                 out.push_str(&self.pair("body", &scene.body(response, 12)));
             }
         }
@@ -267,23 +318,38 @@ impl Teller<'_> {
     fn read(&self) -> String {
         let scene = self.scene;
         let violation = &scene.found.violation;
-        let (Some((exchange, true)), CheckId::Invariant { name, .. } | CheckId::ServerError { rule: name } | CheckId::Secret { rule: name, .. } | CheckId::Isolation { rule: name, .. }) =
-            (scene.shown_by(), &violation.id)
+        let (
+            Some((exchange, true)),
+            CheckId::Invariant { name, .. }
+            | CheckId::ServerError { rule: name }
+            | CheckId::Secret { rule: name, .. }
+            | CheckId::Isolation { rule: name, .. },
+        ) = (scene.shown_by(), &violation.id)
         else {
             return String::new();
         };
         let invariant = scene.model.invariants.iter().find(|i| *i.name == **name);
         let line = match invariant.and_then(|i| i.read.as_ref()) {
             Some(read) => scene.read_line(&read.request, &exchange.request, violation.entity),
-            None => scene.text(&format!("{} {}", exchange.request.method, exchange.request.path)),
+            None => scene.text(&format!(
+                "{} {}",
+                exchange.request.method, exchange.request.path
+            )),
         };
         let when = match violation.at_end {
             true => "at the end",
             false => "then read",
         };
-        let text = format!("{line} → {} {}", exchange.response.status, self.style.bad("✗"));
+        let text = format!(
+            "{line} → {} {}",
+            exchange.response.status,
+            self.style.bad("✗")
+        );
         let mut out = self.pair(when, &text);
-        if !matches!(violation.finding, Finding::Shown { .. } | Finding::ServerError { .. }) {
+        if !matches!(
+            violation.finding,
+            Finding::Shown { .. } | Finding::ServerError { .. }
+        ) {
             out.push_str(&self.pair("came", &scene.body(&exchange.response, 12)));
         }
         out
@@ -302,18 +368,30 @@ impl Teller<'_> {
         handles.extend(&violation.touched);
         handles.extend(violation.entity);
         let mut seen = Vec::new();
-        handles.retain(|h| !seen.contains(h) && { seen.push(*h); true });
+        handles.retain(|h| {
+            !seen.contains(h) && {
+                seen.push(*h);
+                true
+            }
+        });
         let mut rows = Vec::new();
         for handle in handles {
             if let Some(record) = violation.before.get(handle) {
-                rows.push((inert(&scene.names.get(handle)), scene.record(handle, record)));
+                rows.push((
+                    inert(&scene.names.get(handle)),
+                    scene.record(handle, record),
+                ));
             }
         }
         if rows.is_empty() {
             return String::new();
         }
         let mut out = self.title(&format!("What was known before step {}", violation.step));
-        let widest = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let widest = rows
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         for (name, record) in rows {
             let first = format!("  {name:widest$}  ");
             let rest = " ".repeat(widest + 4);
@@ -331,15 +409,27 @@ impl Teller<'_> {
             return out;
         }
         let model = self.scene.model;
-        let number = readings.edit.as_ref().map_or(self.scene.found.violation.line(model), |e| e.line);
+        let number = readings
+            .edit
+            .as_ref()
+            .map_or(self.scene.found.violation.line(model), |e| e.line);
         let place = format!("{}:{number}", inert(&model.path));
-        let text = format!("If the API is right, change the model: {place} — {}", readings.model);
+        let text = format!(
+            "If the API is right, change the model: {place} — {}",
+            readings.model
+        );
         out.push_str(&self.style.wrap(&text, "  ", "    "));
         match readings.edit {
             Some(edit) => {
-                out.push_str(&format!("    {}\n", self.style.bad(&format!("- {}", inert(edit.old.trim())))));
+                out.push_str(&format!(
+                    "    {}\n",
+                    self.style.bad(&format!("- {}", inert(edit.old.trim())))
+                ));
                 if let Some(new) = edit.new {
-                    out.push_str(&format!("    {}\n", self.style.good(&format!("+ {}", inert(new.trim())))));
+                    out.push_str(&format!(
+                        "    {}\n",
+                        self.style.good(&format!("+ {}", inert(new.trim())))
+                    ));
                 }
             }
             None => out.push_str(&format!("      {}\n", inert(line(model, number).trim()))),
@@ -356,7 +446,10 @@ impl Teller<'_> {
                 "Seed {seed}; {} of {} steps remain, after {} replays and {} requests.",
                 steps, found.found_in, found.replays, found.requests
             ),
-            None => format!("Replayed from a file: {steps} steps, {} requests.", found.requests),
+            None => format!(
+                "Replayed from a file: {steps} steps, {} requests.",
+                found.requests
+            ),
         };
         let sure = standing(found.standing);
         let sure = match found.standing.certain() {
@@ -364,8 +457,15 @@ impl Teller<'_> {
             false => self.style.bad(&sure),
         };
         out.push_str(&self.style.wrap(&format!("{origin} It {sure}."), "  ", "  "));
-        let path = Snapshot::path("snapshots".as_ref(), &self.scene.model.name, &found.violation.id);
-        out.push_str(&format!("\nReplay: gainsay replay {}\n", inert(&path.display().to_string())));
+        let path = Snapshot::path(
+            "snapshots".as_ref(),
+            &self.scene.model.name,
+            &found.violation.id,
+        );
+        out.push_str(&format!(
+            "\nReplay: gainsay replay {}\n",
+            inert(&path.display().to_string())
+        ));
         out
     }
 }
@@ -413,7 +513,10 @@ mod tests {
     #[test]
     fn a_new_key_in_an_answer_that_should_not_be() {
         let text = plain(Slip::RegistersTwice);
-        assert!(!text.contains("_secret") && !text.contains("1b4e28ba"), "{text}");
+        assert!(
+            !text.contains("_secret") && !text.contains("1b4e28ba"),
+            "{text}"
+        );
         insta::assert_snapshot!(text);
     }
 
@@ -421,8 +524,16 @@ mod tests {
     fn colours_change_nothing_but_colours() {
         let model = model();
         let found = found(&model, Slip::PublishesForAnybody, 3);
-        let painted = story(&model, &found, Style { color: true, width: 100 });
-        let bare = regex::Regex::new("\u{1b}\\[[0-9;]*m").map(|r| r.replace_all(&painted, "").into_owned());
+        let painted = story(
+            &model,
+            &found,
+            Style {
+                color: true,
+                width: 100,
+            },
+        );
+        let bare = regex::Regex::new("\u{1b}\\[[0-9;]*m")
+            .map(|r| r.replace_all(&painted, "").into_owned());
         assert!(painted.contains('\u{1b}'));
         assert_eq!(bare.ok(), Some(story(&model, &found, Style::PLAIN)));
     }
@@ -430,14 +541,25 @@ mod tests {
     #[test]
     fn what_is_kept_is_the_same_in_every_run() {
         let model = model();
-        for slip in [Slip::PublishesForAnybody, Slip::RefusesOtherwise, Slip::ForgetsToPublish, Slip::Fails] {
-            assert_eq!(lasting(&model, &found(&model, slip, 3)), lasting(&model, &found(&model, slip, 4)));
+        for slip in [
+            Slip::PublishesForAnybody,
+            Slip::RefusesOtherwise,
+            Slip::ForgetsToPublish,
+            Slip::Fails,
+        ] {
+            assert_eq!(
+                lasting(&model, &found(&model, slip, 3)),
+                lasting(&model, &found(&model, slip, 4))
+            );
         }
     }
 
     #[test]
     fn how_surely_it_fails() {
         assert_eq!(standing(Standing { failed: 2, runs: 2 }), "fails 2 of 2");
-        assert_eq!(standing(Standing { failed: 0, runs: 5 }), "did not reproduce (0 of 5)");
+        assert_eq!(
+            standing(Standing { failed: 0, runs: 5 }),
+            "did not reproduce (0 of 5)"
+        );
     }
 }

@@ -57,7 +57,11 @@ fn figures(model: &Model, s: &Summary, style: Style) -> String {
     let seconds = s.elapsed.as_secs_f64();
     let plans = match s.plans_run == s.plans_asked {
         true => count(s.plans_run, "plan"),
-        false => format!("{} of {}", grouped(s.plans_run), count(s.plans_asked, "plan")),
+        false => format!(
+            "{} of {}",
+            grouped(s.plans_run),
+            count(s.plans_asked, "plan")
+        ),
     };
     let mut parts = vec![plans, count(s.steps, "step"), count(s.requests, "request")];
     parts.push(match seconds < 90.0 {
@@ -87,7 +91,13 @@ fn figures(model: &Model, s: &Summary, style: Style) -> String {
 /// Rule by rule, what was reached and what never was.
 fn outcomes(model: &Model, s: &Summary, style: Style) -> String {
     let mut out = String::new();
-    let widest = model.rules.iter().map(|r| r.name.chars().count()).max().unwrap_or(0).min(40);
+    let widest = model
+        .rules
+        .iter()
+        .map(|r| r.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(40);
     for (index, rule) in model.rules.iter().enumerate() {
         let mut reached = Vec::new();
         let mut never = Vec::new();
@@ -103,7 +113,10 @@ fn outcomes(model: &Model, s: &Summary, style: Style) -> String {
         let mut text = reached.join(" · ");
         if !never.is_empty() {
             let lead = if text.is_empty() { "" } else { " · " };
-            text.push_str(&format!("{lead}{}", style.dim(&format!("never: {}", never.join(", ")))));
+            text.push_str(&format!(
+                "{lead}{}",
+                style.dim(&format!("never: {}", never.join(", ")))
+            ));
         }
         let first = format!("  {:widest$}  {share:>5}  ", inert(&rule.name));
         let rest = " ".repeat(widest + 11);
@@ -118,15 +131,29 @@ fn findings(s: &Summary, style: Style) -> String {
     let mut out = String::from("\n");
     match s.counterexamples.len() {
         0 if s.plans_run == 0 => out.push_str("Nothing was run.\n"),
-        0 => out.push_str(&format!("{} Every answer was as the model says.\n", style.good("✓"))),
-        found => out.push_str(&format!("{} {}\n", style.bad("✗"), style.bold(&count(found as u64, "violation")))),
+        0 => out.push_str(&format!(
+            "{} Every answer was as the model says.\n",
+            style.good("✓")
+        )),
+        found => out.push_str(&format!(
+            "{} {}\n",
+            style.bad("✗"),
+            style.bold(&count(found as u64, "violation"))
+        )),
     }
     for (check, how) in &s.counterexamples {
-        let text = format!("{} — {}", inert(&headline(check)), style.dim(&standing(*how)));
+        let text = format!(
+            "{} — {}",
+            inert(&headline(check)),
+            style.dim(&standing(*how))
+        );
         out.push_str(&style.wrap(&text, "  ", "    "));
     }
     if s.inconclusive > 0 {
-        out.push_str(&format!("  {} could not be judged.\n", count(s.inconclusive, "plan")));
+        out.push_str(&format!(
+            "  {} could not be judged.\n",
+            count(s.inconclusive, "plan")
+        ));
     }
     if s.skipped_steps > 0 {
         let text = format!(
@@ -147,7 +174,11 @@ fn warnings(model: &Model, s: &Summary) -> Vec<String> {
     let makers: Vec<usize> = (0..model.rules.len())
         .filter(|rule| !super::learned::given(&model.rules[*rule]).is_empty())
         .collect();
-    let succeeded = |rule: usize| s.coverage.of(rule).any(|(outcome, count)| outcome.is_ok() && count > 0);
+    let succeeded = |rule: usize| {
+        s.coverage
+            .of(rule)
+            .any(|(outcome, count)| outcome.is_ok() && count > 0)
+    };
     if !makers.is_empty() && !makers.iter().any(|rule| succeeded(*rule)) {
         out.push(
             "No rule that creates anything ever succeeded, so next to nothing was tested. Is the server the one that \
@@ -188,7 +219,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);
@@ -239,14 +270,30 @@ mod tests {
             rule: "publish".into(),
             expected: "own_note".into(),
         };
-        s.counterexamples.push((check, Standing { failed: 3, runs: 10 }));
-        insta::assert_snapshot!(summary(&model, &s, Style { color: false, width: 80 }));
+        s.counterexamples.push((
+            check,
+            Standing {
+                failed: 3,
+                runs: 10,
+            },
+        ));
+        insta::assert_snapshot!(summary(
+            &model,
+            &s,
+            Style {
+                color: false,
+                width: 80
+            }
+        ));
     }
 
     #[test]
     fn a_campaign_in_which_nothing_came_into_being() {
         let model = model();
         let text = summary(&model, &nothing_yet(&model), Style::PLAIN);
-        assert!(text.contains("No rule that creates anything ever succeeded"), "{text}");
+        assert!(
+            text.contains("No rule that creates anything ever succeeded"),
+            "{text}"
+        );
     }
 }
