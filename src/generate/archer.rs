@@ -4,9 +4,9 @@
 use proptest::test_runner::TestRunner;
 use rand::RngExt;
 
+use crate::model::By;
 use crate::model::action::{Action, Outcome};
 use crate::model::value::Handle;
-use crate::model::By;
 
 use super::draft::{Draft, Pursuit};
 use super::generator::Prepared;
@@ -309,9 +309,7 @@ impl Archer<'_> {
             }
             let goals = self.prepared.goals_of(rule);
             let outcome = match self.below(10) {
-                0..=6 => {
-                    Outcome::Ok(self.below(self.prepared.model.rules[rule].successes.len()))
-                }
+                0..=6 => Outcome::Ok(self.below(self.prepared.model.rules[rule].successes.len())),
                 _ => goals[self.below(goals.len())].outcome,
             };
             if let Some(action) = self.shoot(rule, outcome, Fixed::default()) {

@@ -11,9 +11,10 @@ use crate::model::mirror::Mirror;
 use crate::model::value::{KindId, Value};
 use crate::model::{Model, Rule};
 
-use super::arguments::{Drawer, invalid_values};
+use super::arguments::Drawer;
 use super::demand::Demands;
 use super::draft::{Begin, Draft, Move, NextMove};
+use super::invalid::invalid_values;
 use super::learn::learn;
 use super::plan::Plan;
 use super::recipe::Recipe;

@@ -5,11 +5,11 @@
 use proptest::test_runner::TestRunner;
 use rand::RngExt;
 
+use crate::model::By;
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::expression::Names;
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::By;
 
 use super::demand::Want;
 use super::generator::{Prepared, runner};
@@ -71,7 +71,7 @@ impl<'a> Explorer<'a> {
             .collect();
         let mut explorer = Explorer {
             prepared,
-            runner: runner(0x6c65_6172_6e),
+            runner: runner(0x006c_6561_726e),
             nodes: vec![Node {
                 mirror: prepared.start(),
                 parent: None,

@@ -6,6 +6,7 @@ mod arguments;
 mod demand;
 mod draft;
 mod generator;
+mod invalid;
 mod learn;
 mod plan;
 mod recipe;
@@ -15,6 +16,6 @@ mod search;
 mod statics;
 
 pub use generator::{Generator, Options};
-pub use arguments::{invalid_values, simplest};
+pub use invalid::{invalid_values, simplest};
 pub use plan::{Plan, Step};
 pub use rehearsal::{Coverage, Rehearsed, rehearse, rehearse_step, start};

@@ -106,7 +106,11 @@ impl Recipe {
                     }
                     _ => None,
                 },
-                picks: action.picks.iter().map(|p| p.handle().map(&mut role)).collect(),
+                picks: action
+                    .picks
+                    .iter()
+                    .map(|p| p.handle().map(&mut role))
+                    .collect(),
                 hints: (rule.args.iter().zip(&action.args))
                     .zip(&drawers[action.rule])
                     .map(|((arg, value), drawer)| hint(&arg.domain, drawer, value))
@@ -216,9 +220,15 @@ fn merged(model: &Model, start: &Mirror, steps: &[Step], end: End) -> Option<Vec
         made.extend(rehearse_step(model, &mut mirror, step)?.created);
     }
     for (index, late) in made.iter().enumerate().rev() {
-        let early = made[..index].iter().copied().filter(|h| h.kind == late.kind);
+        let early = made[..index]
+            .iter()
+            .copied()
+            .filter(|h| h.kind == late.kind);
         for other in start.live(late.kind).chain(early).take(4) {
-            let renamed = steps.iter().map(|step| renamed(step, *late, other)).collect();
+            let renamed = steps
+                .iter()
+                .map(|step| renamed(step, *late, other))
+                .collect();
             if let Some(fewer) = kept(model, start, renamed, end) {
                 // The maker of what is not needed any more goes when steps are dropped next.
                 steps = fewer;
@@ -277,8 +287,8 @@ fn from_its_pools(model: &Model, mirror: &Mirror, step: &Step) -> bool {
         .all(|(pick, picked)| match (&pick.from, picked.handle()) {
             (Some(from), Some(handle)) if mirror.is_live(handle) => match from.eval(&scope) {
                 Ok(pool) => handles(&pool).contains(&handle),
-                // As for somebody who is not authenticated, it cannot be told.
-                Err(_) => step.action.actor.handle().is_none(),
+                // It cannot be told where nobody acts, or of what would depend on something that never was.
+                Err(_) => true,
             },
             _ => true,
         })

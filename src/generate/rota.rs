@@ -57,7 +57,9 @@ impl Rota {
 fn costed(goals: &[Goal], of: Vec<usize>) -> Vec<(usize, usize)> {
     let way = |goal: usize| -> Vec<usize> {
         let recipe = goals[goal].recipe.iter();
-        recipe.flat_map(|r| r.steps.iter().map(|s| s.rule)).collect()
+        recipe
+            .flat_map(|r| r.steps.iter().map(|s| s.rule))
+            .collect()
     };
     let mut ways: Vec<(Vec<usize>, usize)> = of.into_iter().map(|goal| (way(goal), goal)).collect();
     ways.sort_unstable();

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::domain::Domain;
-use crate::model::expression::Names;
+use crate::model::expression::{EvalError, Names};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::handles;
 use crate::model::value::{Handle, KindId, Value};
@@ -57,6 +57,8 @@ struct Search<'a, 'b> {
     picks: Vec<Picked>,
     args: Vec<Option<Value>>,
     patience: u32,
+    /// Some pick is not from its pool, because that depends on one that never was: nothing may be left unknown then.
+    strayed: bool,
 }
 
 impl Bow<'_> {
@@ -77,6 +79,7 @@ impl Bow<'_> {
             picks: Vec::with_capacity(definition.picks.len()),
             args: vec![None; definition.args.len()],
             patience: PATIENCE,
+            strayed: false,
         };
         if !search.actors() {
             return None;
@@ -211,7 +214,10 @@ impl Search<'_, '_> {
         scope.before = Some(mirror);
         let truth = expression.eval_bool(&scope).ok();
         self.names.truncate(depth);
-        demand.want.accepts(truth)
+        match demand.want {
+            Want::NotFalse if self.strayed => truth == Some(true),
+            want => want.accepts(truth),
+        }
     }
 
     fn pick(&mut self, index: usize) -> bool {
@@ -228,6 +234,7 @@ impl Search<'_, '_> {
             self.names.truncate(depth);
             return false;
         }
+        let strayed = self.strayed;
         for handle in self.pool(index) {
             self.picks.push(Picked::Entity(handle));
             let depth = self.names.len();
@@ -241,6 +248,7 @@ impl Search<'_, '_> {
                 return false;
             }
         }
+        self.strayed = strayed;
         false
     }
 
@@ -257,7 +265,15 @@ impl Search<'_, '_> {
             None => mirror.live(pick.kind).collect(),
             Some(from) => {
                 let scope = self.bow.prepared.model.scope(mirror, &self.names);
-                from.eval(&scope).map(|v| handles(&v)).unwrap_or_default()
+                match (from.eval(&scope), self.outcome) {
+                    (Ok(pool), _) => handles(&pool),
+                    // As where the record that never was would say in which collection it is.
+                    (Err(EvalError::Unknown), Outcome::Absent(_)) => {
+                        self.strayed = true;
+                        mirror.live(pick.kind).collect()
+                    }
+                    (Err(_), _) => Vec::new(),
+                }
             }
         };
         if let Some(Some(fixed)) = self.fixed.picks.get(index) {

@@ -131,17 +131,15 @@ impl Reach {
                 Effect::Create { kind, .. } => {
                     self.creates.insert(*kind);
                 }
-                Effect::Set { place, .. } | Effect::Unset(place) => {
-                    match place.kind {
-                        Some(kind) => {
-                            self.writes.insert((kind, place.field));
-                        }
-                        None => {
-                            let global = model.globals.get(place.field);
-                            self.globals.extend(global.map(|g| g.name.clone()));
-                        }
+                Effect::Set { place, .. } | Effect::Unset(place) => match place.kind {
+                    Some(kind) => {
+                        self.writes.insert((kind, place.field));
                     }
-                }
+                    None => {
+                        let global = model.globals.get(place.field);
+                        self.globals.extend(global.map(|g| g.name.clone()));
+                    }
+                },
                 Effect::Delete { kind, .. } => self.deletes.extend(*kind),
                 Effect::Each { effects, .. } | Effect::When { effects, .. } => {
                     self.effects(model, effects);

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::expression::Uses;
 use super::value::{Handle, Value};
 use super::{Model, PathPart, Rule, Statuses};
 
@@ -114,8 +113,7 @@ impl fmt::Display for Action {
 impl Rule {
     /// Every outcome that the rule can have, in the order of the file: successes, requirements, then the implied ones.
     ///
-    /// An implied one has to be shown to the server: a pick that no part of the request depends on cannot be absent or
-    /// gone. And it needs a status: where the model gives an empty list (`invalid: []`), the outcome is not attempted.
+    /// An implied one has to be shown to the server: a pick that the request does not name cannot be absent or gone. And it needs a status: where the model gives an empty list (`invalid: []`), the outcome is not attempted.
     pub fn outcomes(&self, model: &Model) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = (0..self.successes.len()).map(Outcome::Ok).collect();
         outcomes.extend((0..self.requires.len()).map(Outcome::Refused));
@@ -146,19 +144,14 @@ impl Rule {
         outcomes
     }
 
-    /// Whether any part of the request depends on a pick.
+    /// Whether any part of the request is a pick or a field of it. In what is computed from it, nothing can take the
+    /// place of an entity that never was.
     fn shows(&self, pick: usize) -> bool {
         let in_path = |part: &PathPart| matches!(part, PathPart::Pick(index) if *index == pick);
         if self.request.parts.iter().any(in_path) {
             return true;
         }
         let name = self.picks[pick].name.as_ref();
-        let by_let = |uses: &Uses| {
-            let mut lets = self.lets.iter();
-            lets.any(|(l, e)| {
-                uses.variables.contains(l.as_ref()) && e.uses.variables.contains(name)
-            })
-        };
         let mut templates = self.request.templates();
         if let Some(auth) = &self.auth {
             templates.extend(auth.headers.iter().map(|(_, t)| t));
@@ -170,6 +163,18 @@ impl Rule {
         templates
             .iter()
             .flat_map(|template| template.expressions())
-            .any(|e| e.uses.variables.contains(name) || by_let(&e.uses))
+            .any(|e| shows(&e.source, name))
     }
+}
+
+/// Whether an expression is just a name, or a field of it: `context.token`.
+fn shows(source: &str, name: &str) -> bool {
+    let field = |rest: &str| {
+        rest.strip_prefix('.')
+            .is_some_and(|f| f.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    };
+    source
+        .trim()
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || field(rest))
 }

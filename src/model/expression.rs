@@ -775,9 +775,10 @@ impl Indexer for MapVal {
         Self: 'v,
     {
         let key = unwrap(index).map_err(|_| unknown())?;
-        let value = self.map.get(&key).ok_or_else(|| {
-            ExecutionError::no_such_key(&key.to_text(&|h| h.to_string().into()))
-        })?;
+        let value = self
+            .map
+            .get(&key)
+            .ok_or_else(|| ExecutionError::no_such_key(&key.to_text(&|h| h.to_string().into())))?;
         boxed(value, &self.layout, &self.mirror)
             .map(CowVal::Owned)
             .ok_or_else(unknown)

@@ -237,12 +237,7 @@ impl Model {
     }
 
     /// Binds names whose expressions have a value; the others stay unbound, which is unknown.
-    pub fn bind_lets(
-        &self,
-        names: &mut Names,
-        mirror: &Mirror,
-        lets: &[(Arc<str>, Expression)],
-    ) {
+    pub fn bind_lets(&self, names: &mut Names, mirror: &Mirror, lets: &[(Arc<str>, Expression)]) {
         for (name, expression) in lets {
             let value = {
                 let scope = Scope {
@@ -307,7 +302,10 @@ pub fn bind_answer(names: &mut Names, answer: Option<&Answer>) {
     if let Some(answer) = answer {
         names.bind(BODY.with(Arc::clone), answer.body.clone());
         names.bind(HEADERS.with(Arc::clone), answer.headers.clone());
-        names.bind(STATUS.with(Arc::clone), Value::Int(i64::from(answer.status)));
+        names.bind(
+            STATUS.with(Arc::clone),
+            Value::Int(i64::from(answer.status)),
+        );
     }
 }
 
@@ -563,10 +561,9 @@ impl Argument {
         match (self.sent, &self.domain) {
             (Sent::Within, _) => false,
             (_, Domain::Computed(_) | Domain::Json | Domain::Constant(_)) => false,
-            (Sent::Json, Domain::Optional(inner)) => match inner.as_ref() {
-                Domain::Computed(_) | Domain::Json => false,
-                _ => true,
-            },
+            (Sent::Json, Domain::Optional(inner)) => {
+                !matches!(inner.as_ref(), Domain::Computed(_) | Domain::Json)
+            }
             (Sent::Json, _) => true,
             // As text, `true` and `12` are texts like any other, and what is empty may count as missing.
             (Sent::Text, Domain::Optional(inner)) => bounded(inner, strict),
