@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use gainsay::drive::{Config, ConfigError, Ready, Run};
 use gainsay::model::Model;
-use gainsay::model::value::{Handle, Value};
+use gainsay::model::value::{Handle, KindId, Value};
 
 const MODEL: &str = r#"
 model: notes
-kinds:
+entities:
   user:
     fields: { name: string, password: secret, age: int, score: number, admin: bool, friend: user?, extra: json }
     auth: { basic: { username: "${self.name}", password: "${self.password}" } }
@@ -189,10 +189,7 @@ fn accounts_fill_the_mirror() {
     )
     .unwrap();
     let (target, model) = (config.target("a").unwrap(), model());
-    let user = model.rules[0]
-        .picks
-        .first()
-        .map_or(gainsay::model::value::KindId(0), |p| p.kind);
+    let user = KindId(0);
     assert_eq!(target.accounts(&model).unwrap(), [(user, 2)]);
 
     let environment = |name: &str| match name {
@@ -232,9 +229,9 @@ fn accounts_fill_the_mirror() {
     assert_eq!(mirror.len(), 2);
 
     let error = target.account_mirror(&model, &nothing).unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"`password` of user 1 of the target a comes from the environment, but ALICE is not set; set it, or change conf/gainsay.toml");
     let old = |_: &str| Some("old".to_owned());
-    insta::assert_snapshot!(target.account_mirror(&model, &old).unwrap_err(), @"");
+    insta::assert_snapshot!(target.account_mirror(&model, &old).unwrap_err(), @"`age` of user 1 of the target a is `int` in the model, but the value of AGE is not; correct one of them");
 }
 
 #[test]
@@ -256,7 +253,62 @@ friend = "alice"
     )
     .unwrap();
     let error = config.target("a").unwrap().accounts(&model()).unwrap_err();
-    insta::assert_snapshot!(rendered(&error), @"");
+    insta::assert_snapshot!(rendered(&error), @r#"
+    conf/gainsay.toml: 6 mistakes
+      × the model notes has no entity `users`
+       ╭─[conf/gainsay.toml:4:21]
+     3 │ url = "http://localhost"
+     4 │ [[target.a.accounts.users]]
+       ·                     ──┬──
+       ·                       ╰── here
+     5 │ name = "*****"
+       ╰────
+      help: did you mean `user`?
+      × `note` has no `auth` in the model, so it cannot act
+       ╭─[conf/gainsay.toml:6:21]
+     5 │ name = "*****"
+     6 │ [[target.a.accounts.note]]
+       ·                     ──┬─
+       ·                       ╰── here
+     7 │ id = "*"
+       ╰────
+      help: give accounts of `user`
+      × `user` has no field `nmae` in the model
+        ╭─[conf/gainsay.toml:9:1]
+      8 │ [[target.a.accounts.user]]
+      9 │ nmae = "***"
+        · ──┬─
+        ·   ╰── here
+     10 │ password = ****
+        ╰────
+      help: did you mean `name`?
+      × `password` is `secret` in the model, and this is not
+        ╭─[conf/gainsay.toml:10:12]
+      9 │ nmae = "***"
+     10 │ password = ****
+        ·            ──┬─
+        ·              ╰── here
+     11 │ age = "**"
+        ╰────
+      help: write it in quotes
+      × `age` is `int` in the model, and this is not
+        ╭─[conf/gainsay.toml:11:7]
+     10 │ password = ****
+     11 │ age = "**"
+        ·       ──┬─
+        ·         ╰── here
+     12 │ friend = "*****"
+        ╰────
+      help: write it as `int`, without quotes
+      × `friend` is `user?` in the model, which an account cannot give
+        ╭─[conf/gainsay.toml:12:1]
+     11 │ age = "**"
+     12 │ friend = "*****"
+        · ───┬──
+        ·    ╰── here
+        ╰────
+      help: leave it out; it stays unknown until an answer tells it
+    "#);
 }
 
 #[test]

@@ -295,7 +295,7 @@ impl Target {
                 let kinds = model.kinds.iter().map(|k| k.name.as_str());
                 mistakes.push(Mistake {
                     span: place,
-                    message: format!("the model {} has no kind `{name}`", model.name),
+                    message: format!("the model {} has no entity `{name}`", model.name),
                     help: guess(name, kinds.clone(), &format!("it has {}", list(kinds))),
                 });
                 continue;

@@ -282,7 +282,7 @@ impl Reader {
 
     fn accounts(&mut self, entry: &Entry<'_>) -> BTreeMap<String, Vec<Account>> {
         let form = format!(
-            "lists of accounts by kind, `[[target.{}.accounts.KIND]]`",
+            "lists of accounts by entity, `[[target.{}.accounts.ENTITY]]`",
             self.target
         );
         let Some(kinds) = self.table(entry, &form) else {
