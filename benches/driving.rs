@@ -15,8 +15,13 @@ const PLANS: u64 = 40;
 const TURNS: usize = 5;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    println!("| jobs | gainsay, requests/s | bare loop, requests/s | ratio (median of {TURNS} turns) |");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    println!(
+        "| jobs | gainsay, requests/s | bare loop, requests/s | ratio (median of {TURNS} turns) |"
+    );
     println!("| --- | --- | --- | --- |");
     for jobs in [1, 8] {
         let (gainsay, bare, ratio) = runtime.block_on(compare(jobs));
@@ -30,9 +35,17 @@ async fn compare(jobs: usize) -> (f64, f64, f64) {
     let mut turns = Vec::new();
     for turn in 0..=TURNS {
         // A server of its own, so that no turn finds a larger database than another.
-        let server = demo::serve(demo::Config::default()).await.expect("the demo server");
-        let client = Client::new(&server.url(), vec![], Limits::default(), model.tolerate.clone(), false)
-            .expect("a client");
+        let server = demo::serve(demo::Config::default())
+            .await
+            .expect("the demo server");
+        let client = Client::new(
+            &server.url(),
+            vec![],
+            Limits::default(),
+            model.tolerate.clone(),
+            false,
+        )
+        .expect("a client");
         let runner = Runner::new(model.clone(), client, generator.start());
         let (recorded, ours) = drive(&generator, &runner, jobs).await;
         let requests: usize = recorded.iter().map(Vec::len).sum();
@@ -40,7 +53,11 @@ async fn compare(jobs: usize) -> (f64, f64, f64) {
         server.stop().await;
         // The first turn warms everything up.
         if turn > 0 {
-            turns.push((requests as f64 / ours, requests as f64 / theirs, theirs / ours));
+            turns.push((
+                requests as f64 / ours,
+                requests as f64 / theirs,
+                theirs / ours,
+            ));
         }
     }
     turns.sort_by(|a, b| a.2.total_cmp(&b.2));
@@ -63,8 +80,18 @@ async fn drive(generator: &Generator, runner: &Runner, jobs: usize) -> (Vec<Vec<
                 }
                 let plan = generator.plan(seed);
                 let run = runner.run(&plan, Reads::All, false).await;
-                assert!(run.violations.is_empty() && run.broken.is_none(), "{:?}", run.violations);
-                recorded.push(run.history.events.into_iter().map(|e| e.exchange.request).collect());
+                assert!(
+                    run.violations.is_empty() && run.broken.is_none(),
+                    "{:?}",
+                    run.violations
+                );
+                recorded.push(
+                    run.history
+                        .events
+                        .into_iter()
+                        .map(|e| e.exchange.request)
+                        .collect(),
+                );
             }
         });
     }
@@ -75,7 +102,11 @@ async fn drive(generator: &Generator, runner: &Runner, jobs: usize) -> (Vec<Vec<
 
 /// Sends the same requests with as many connections, and reads the answers.
 async fn bare(url: &str, recorded: Vec<Vec<Request>>, jobs: usize) -> f64 {
-    let client = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().expect("a client");
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tcp_nodelay(true)
+        .build()
+        .expect("a client");
     let queue = Arc::new(std::sync::Mutex::new(recorded));
     let began = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -83,15 +114,21 @@ async fn bare(url: &str, recorded: Vec<Vec<Request>>, jobs: usize) -> f64 {
         let (client, queue, url) = (client.clone(), queue.clone(), url.to_owned());
         tasks.spawn(async move {
             loop {
-                let Some(plan) = queue.lock().expect("not poisoned").pop() else { return };
+                let Some(plan) = queue.lock().expect("not poisoned").pop() else {
+                    return;
+                };
                 for request in plan {
                     let method: reqwest::Method = request.method.parse().expect("a method");
-                    let mut builder = client.request(method, format!("{url}{}", request.path)).query(&request.query);
+                    let mut builder = client
+                        .request(method, format!("{url}{}", request.path))
+                        .query(&request.query);
                     for (name, value) in &request.headers {
                         builder = builder.header(name, value);
                     }
                     if let Some(body) = request.body {
-                        builder = builder.header("content-type", body.content_type).body(body.bytes);
+                        builder = builder
+                            .header("content-type", body.content_type)
+                            .body(body.bytes);
                     }
                     let response = builder.send().await.expect("an answer");
                     response.bytes().await.expect("a body");

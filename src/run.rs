@@ -126,7 +126,10 @@ impl Runner {
         let mut broken = None;
         for step in plan.all() {
             let is_last = Some(step.id) == last;
-            match run.step(step, reads, is_last, steer.then_some(plan.seed)).await {
+            match run
+                .step(step, reads, is_last, steer.then_some(plan.seed))
+                .await
+            {
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
                 Err(error) => {
@@ -215,7 +218,8 @@ impl Run<'_> {
             purpose: Purpose::Step(step.id),
             exchange,
         });
-        self.judge.observe(step.id, &expected, &response, event, took);
+        self.judge
+            .observe(step.id, &expected, &response, event, took);
         if reads == Reads::None || (matches!(reads, Reads::Last(_)) && !is_last) {
             return Ok(true);
         }
@@ -268,7 +272,8 @@ impl Run<'_> {
         at_end: bool,
     ) -> Result<(), ClientError> {
         let model = self.runner.model.clone();
-        let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> = Vec::new();
+        let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> =
+            Vec::new();
         for due in due {
             if let Reads::Last(only) = reads
                 && due.invariant != only
@@ -276,14 +281,23 @@ impl Run<'_> {
                 continue;
             }
             let invariant = &model.invariants[due.invariant];
-            let Some(read) = &invariant.read else { continue };
-            let entity = invariant.each.as_ref().map(|(name, _)| name).zip(due.entity);
+            let Some(read) = &invariant.read else {
+                continue;
+            };
+            let entity = invariant
+                .each
+                .as_ref()
+                .map(|(name, _)| name)
+                .zip(due.entity);
             // What was never learned cannot be asked for, and nobody may be there to ask.
             let rendered = self.renderer.read(self.judge.mirror(), read, entity);
             let Ok(Some((request, asks))) = rendered else {
                 continue;
             };
-            match groups.iter_mut().find(|(r, a, _)| *r == request && *a == asks) {
+            match groups
+                .iter_mut()
+                .find(|(r, a, _)| *r == request && *a == asks)
+            {
                 Some((_, _, group)) => group.push(due),
                 None => groups.push((request, asks, vec![due])),
             }

@@ -245,7 +245,10 @@ impl Outcome {
             "only {} of {} plans were run: {}",
             self.report.plans_run,
             self.report.plans_asked,
-            self.report.stopped_by.as_deref().unwrap_or("some were inconclusive")
+            self.report
+                .stopped_by
+                .as_deref()
+                .unwrap_or("some were inconclusive")
         );
     }
 }

@@ -67,18 +67,30 @@ fn the_demo_finds_its_bug_and_explains_it() {
     let output = gainsay(&["demo"]);
     let (out, err) = (stdout(&output), stderr(&output));
     assert_eq!(output.status.code(), Some(1), "{out}{err}");
-    assert!(err.contains("Deep Sci-Fi API runs at http://127.0.0.1:"), "{err}");
+    assert!(
+        err.contains("Deep Sci-Fi API runs at http://127.0.0.1:"),
+        "{err}"
+    );
     assert!(err.contains("Try next"), "{err}");
     assert!(out.contains("validate_proposal"), "{out}");
     assert!(out.contains("500"), "{out}");
-    assert!(!out.contains('\u{1b}') && !err.contains('\u{1b}'), "no escape sequences with NO_COLOR");
+    assert!(
+        !out.contains('\u{1b}') && !err.contains('\u{1b}'),
+        "no escape sequences with NO_COLOR"
+    );
     assert!(!out.contains("dsf_"), "no key of any agent: {out}");
 }
 
 #[test]
 fn the_sound_demo_holds() {
     let output = gainsay(&["demo", "--sound"]);
-    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -108,12 +120,25 @@ fn a_run_finds_writes_for_review_replays_and_knows_it_again() {
     let directory = tempfile::tempdir().unwrap();
     let model = model();
     let run = |extra: &[&str]| {
-        let mut arguments = vec!["run", model.as_str(), "--url", server.url.as_str(), "--seeds", "0..6"];
+        let mut arguments = vec![
+            "run",
+            model.as_str(),
+            "--url",
+            server.url.as_str(),
+            "--seeds",
+            "0..6",
+        ];
         arguments.extend(extra);
         gainsay_in(directory.path(), &arguments)
     };
     let first = run(&["--curl"]);
-    assert_eq!(first.status.code(), Some(1), "{}{}", stdout(&first), stderr(&first));
+    assert_eq!(
+        first.status.code(),
+        Some(1),
+        "{}{}",
+        stdout(&first),
+        stderr(&first)
+    );
     let pending = directory
         .path()
         .join("snapshots/deep-sci-fi/submit_proposal.own_proposal.snap.new");
@@ -123,22 +148,51 @@ fn a_run_finds_writes_for_review_replays_and_knows_it_again() {
     }
     let replayed = gainsay_in(
         directory.path(),
-        &["replay", pending.to_str().unwrap(), "--model", &model, "--url", &server.url],
+        &[
+            "replay",
+            pending.to_str().unwrap(),
+            "--model",
+            &model,
+            "--url",
+            &server.url,
+        ],
     );
-    assert_eq!(replayed.status.code(), Some(1), "{}{}", stdout(&replayed), stderr(&replayed));
+    assert_eq!(
+        replayed.status.code(),
+        Some(1),
+        "{}{}",
+        stdout(&replayed),
+        stderr(&replayed)
+    );
     let accepted = pending.with_extension("");
     std::fs::rename(&pending, &accepted).unwrap();
     let again = run(&[]);
     assert_eq!(again.status.code(), Some(1));
     assert!(stderr(&again).contains("still fails"), "{}", stderr(&again));
-    assert!(!pending.exists(), "the same counterexample needs no second review");
+    assert!(
+        !pending.exists(),
+        "the same counterexample needs no second review"
+    );
     drop(server);
     let sound = Served::with(&[]);
     let mended = gainsay_in(
         directory.path(),
-        &["replay", accepted.to_str().unwrap(), "--model", &model, "--url", &sound.url],
+        &[
+            "replay",
+            accepted.to_str().unwrap(),
+            "--model",
+            &model,
+            "--url",
+            &sound.url,
+        ],
     );
-    assert_eq!(mended.status.code(), Some(0), "{}{}", stdout(&mended), stderr(&mended));
+    assert_eq!(
+        mended.status.code(),
+        Some(0),
+        "{}{}",
+        stdout(&mended),
+        stderr(&mended)
+    );
 }
 
 #[test]
@@ -149,9 +203,24 @@ fn the_same_bug_gives_the_same_snapshot() {
             let directory = tempfile::tempdir().unwrap();
             let run = gainsay_in(
                 directory.path(),
-                &["run", &model(), "--url", &server.url, "--seeds", "0..4", "--jobs", "1"],
+                &[
+                    "run",
+                    &model(),
+                    "--url",
+                    &server.url,
+                    "--seeds",
+                    "0..4",
+                    "--jobs",
+                    "1",
+                ],
             );
-            assert_eq!(run.status.code(), Some(1), "{}{}", stdout(&run), stderr(&run));
+            assert_eq!(
+                run.status.code(),
+                Some(1),
+                "{}{}",
+                stdout(&run),
+                stderr(&run)
+            );
             let path = directory
                 .path()
                 .join("snapshots/deep-sci-fi/validate_proposal.self_validate_proposal.snap.new");
@@ -168,38 +237,83 @@ fn usage_errors_exit_with_2_and_say_what_to_do() {
     assert!(stderr(&typo).contains("check"), "{}", stderr(&typo));
     let missing = gainsay(&["check", "models/no-such-model.yaml"]);
     assert_eq!(missing.status.code(), Some(2));
-    assert!(stderr(&missing).contains("no-such-model.yaml"), "{}", stderr(&missing));
+    assert!(
+        stderr(&missing).contains("no-such-model.yaml"),
+        "{}",
+        stderr(&missing)
+    );
     let nowhere = gainsay(&["run", "models/kinto.yaml"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(stderr(&nowhere).contains("--url"), "{}", stderr(&nowhere));
     let rule = gainsay(&["check", "models/kinto.yaml", "--only", "registr"]);
     assert_eq!(rule.status.code(), Some(2));
-    assert!(stderr(&rule).contains("did you mean `register`?"), "{}", stderr(&rule));
+    assert!(
+        stderr(&rule).contains("did you mean `register`?"),
+        "{}",
+        stderr(&rule)
+    );
     let bug = gainsay(&["demo", "--bug", "sixth_dwelle"]);
     assert_eq!(bug.status.code(), Some(2));
     assert!(stderr(&bug).contains("sixth_dweller"), "{}", stderr(&bug));
     let remote = gainsay(&["run", "models/kinto.yaml", "--url", "http://192.0.2.1:1"]);
     assert_eq!(remote.status.code(), Some(2));
-    assert!(stderr(&remote).contains("--allow-remote"), "{}", stderr(&remote));
+    assert!(
+        stderr(&remote).contains("--allow-remote"),
+        "{}",
+        stderr(&remote)
+    );
     let broken = gainsay(&["check", "tests/model_errors/unknown_field.yaml"]);
     assert_eq!(broken.status.code(), Some(2));
-    assert!(stderr(&broken).contains("did you mean"), "{}", stderr(&broken));
+    assert!(
+        stderr(&broken).contains("did you mean"),
+        "{}",
+        stderr(&broken)
+    );
 }
 
 #[test]
 fn a_target_that_is_down_exits_with_3() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let url = format!("http://127.0.0.1:{port}");
     let down = gainsay(&["run", &model(), "--url", &url, "--seeds", "0..2"]);
-    assert_eq!(down.status.code(), Some(3), "{}{}", stdout(&down), stderr(&down));
-    assert!(stderr(&down).contains("cannot be reached"), "{}", stderr(&down));
+    assert_eq!(
+        down.status.code(),
+        Some(3),
+        "{}{}",
+        stdout(&down),
+        stderr(&down)
+    );
+    assert!(
+        stderr(&down).contains("cannot be reached"),
+        "{}",
+        stderr(&down)
+    );
 }
 
 #[test]
 fn fewer_plans_than_asked_is_never_0() {
     let server = Served::with(&[]);
-    let cut = gainsay(&["run", &model(), "--url", &server.url, "--seeds", "0..20", "--max-requests", "200"]);
-    assert_eq!(cut.status.code(), Some(4), "{}{}", stdout(&cut), stderr(&cut));
+    let cut = gainsay(&[
+        "run",
+        &model(),
+        "--url",
+        &server.url,
+        "--seeds",
+        "0..20",
+        "--max-requests",
+        "200",
+    ]);
+    assert_eq!(
+        cut.status.code(),
+        Some(4),
+        "{}{}",
+        stdout(&cut),
+        stderr(&cut)
+    );
     assert!(stdout(&cut).contains("200 requests"), "{}", stdout(&cut));
 }
 
@@ -220,15 +334,31 @@ fn a_closed_pipe_is_not_an_error() {
 #[test]
 fn a_target_of_gainsay_toml_is_started_driven_and_stopped() {
     let directory = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let config = format!(
         "[target.local]\nurl = \"http://127.0.0.1:{port}\"\nserve = [\"{}\", \"demo\", \"--serve\", \"--port\", \"{port}\"]\nready = \"GET /api/worlds\"\n",
         env!("CARGO_BIN_EXE_gainsay")
     );
     std::fs::write(directory.path().join("gainsay.toml"), config).unwrap();
-    let run = gainsay_in(directory.path(), &["run", &model(), "--target", "local", "--seeds", "0..2"]);
-    assert_eq!(run.status.code(), Some(0), "{}{}", stdout(&run), stderr(&run));
-    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "the server is gone");
+    let run = gainsay_in(
+        directory.path(),
+        &["run", &model(), "--target", "local", "--seeds", "0..2"],
+    );
+    assert_eq!(
+        run.status.code(),
+        Some(0),
+        "{}{}",
+        stdout(&run),
+        stderr(&run)
+    );
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
+        "the server is gone"
+    );
     let typo = gainsay_in(directory.path(), &["run", &model(), "--target", "locla"]);
     assert_eq!(typo.status.code(), Some(2));
     assert!(stderr(&typo).contains("`local`"), "{}", stderr(&typo));

@@ -22,7 +22,11 @@ impl Kinto {
             println!("skipped: Kinto is not installed; {how}");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let server = Command::new("tests/kinto/start.sh")
             .arg(port.to_string())
             .stdout(Stdio::null())
@@ -32,8 +36,14 @@ impl Kinto {
         let mut kinto = Kinto { server, port };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(kinto.server.try_wait().unwrap().is_none(), "Kinto ended at once");
-            assert!(began.elapsed() < Duration::from_secs(60), "Kinto does not start");
+            assert!(
+                kinto.server.try_wait().unwrap().is_none(),
+                "Kinto ended at once"
+            );
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "Kinto does not start"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         Some(kinto)
@@ -54,22 +64,46 @@ impl Drop for Kinto {
 #[test]
 fn the_model_holds_over_25_seeds() {
     let Some(kinto) = Kinto::start() else { return };
-    let outcome = kinto.tester().skip(["finds"]).seeds(0..25).jobs(2).run().unwrap();
+    let outcome = kinto
+        .tester()
+        .skip(["finds"])
+        .seeds(0..25)
+        .jobs(2)
+        .run()
+        .unwrap();
     outcome.assert_held();
     let (all, reached) = outcome.report.coverage.totals();
-    println!("{reached} of {all} outcomes, {} requests", outcome.report.requests);
-    assert!(outcome.report.steps > 1_000, "{} steps", outcome.report.steps);
+    println!(
+        "{reached} of {all} outcomes, {} requests",
+        outcome.report.requests
+    );
+    assert!(
+        outcome.report.steps > 1_000,
+        "{} steps",
+        outcome.report.steps
+    );
 }
 
 #[test]
 fn what_kinto_does_wrong_is_found() {
     let Some(kinto) = Kinto::start() else { return };
     let outcome = kinto.tester().seeds(0..25).jobs(2).run().unwrap();
-    let found: Vec<String> =
-        outcome.report.counterexamples.iter().map(|c| c.violation.id.to_string()).collect();
+    let found: Vec<String> = outcome
+        .report
+        .counterexamples
+        .iter()
+        .map(|c| c.violation.id.to_string())
+        .collect();
     println!("{}", outcome.stories());
-    assert!(!found.is_empty(), "the rules tagged `finds` claim what Kinto does not do");
+    assert!(
+        !found.is_empty(),
+        "the rules tagged `finds` claim what Kinto does not do"
+    );
     for counterexample in &outcome.report.counterexamples {
-        assert!(counterexample.standing.certain(), "{}", counterexample.violation.id);
+        assert!(
+            counterexample.standing.certain(),
+            "{}",
+            counterexample.violation.id
+        );
     }
 }

@@ -74,7 +74,11 @@ fn report(model: &Model, coverage: &Coverage, ever: &[bool], plans: u64, steps: 
     }
     if !never.is_empty() {
         let _ = writeln!(out, "\nNever reached:");
-        let width = never.iter().map(|(n, _)| n.chars().count()).max().unwrap_or(0);
+        let width = never
+            .iter()
+            .map(|(n, _)| n.chars().count())
+            .max()
+            .unwrap_or(0);
         for (name, reason) in never {
             let _ = writeln!(out, "  {name:width$}  {reason}");
         }
@@ -123,7 +127,12 @@ fn reason(model: &Model, rule: usize, outcome: Outcome, ever: &[bool]) -> String
                 requirement.that.source
             )
         }
-        Outcome::Ok(n) if definition.successes[n].when.as_ref().is_some_and(|w| w.uses.answer) => {
+        Outcome::Ok(n)
+            if definition.successes[n]
+                .when
+                .as_ref()
+                .is_some_and(|w| w.uses.answer) =>
+        {
             "the server's answer decides, which a rehearsal does not have".into()
         }
         Outcome::Ok(_) => "no plan got to where all its requirements hold".into(),

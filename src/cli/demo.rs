@@ -75,7 +75,9 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     };
     if arguments.serve {
         terminal.print(&demo.url());
-        terminal.note(&format!("the demo server, with {planted} on; Ctrl-C ends it"));
+        terminal.note(&format!(
+            "the demo server, with {planted} on; Ctrl-C ends it"
+        ));
         std::future::pending::<()>().await;
     }
     let model = Arc::new(
@@ -105,7 +107,10 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         ..campaign::Options::default()
     };
     let mut progress = terminal.progress(options.seeds.end - options.seeds.start);
-    let result = campaign(&generator, &runner, &options, &mut |event| progress.show(&event)).await;
+    let result = campaign(&generator, &runner, &options, &mut |event| {
+        progress.show(&event)
+    })
+    .await;
     progress.finish();
     let report = result?;
     for found in &report.counterexamples {

@@ -23,8 +23,15 @@ use terminal::Terminal;
 /// A model says who may do what, and what must hold. Gainsay makes random plans of actions by several principals,
 /// drives them against a live server, checks every answer, and boils a failure down to the shortest plan that fails.
 #[derive(Debug, Parser)]
-#[command(name = "gainsay", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 held, 1 violations, 2 usage or model, 3 target or harness, 4 inconclusive.")]
+#[command(
+    name = "gainsay",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 held, 1 violations, 2 usage or model, 3 target or harness, 4 inconclusive."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -126,9 +133,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs a command on tokio; Ctrl-C ends it, and with it what it started.
-fn block_on(
-    command: impl Future<Output = Result<Ending, Failure>>,
-) -> Result<Ending, Failure> {
+fn block_on(command: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -156,7 +161,11 @@ fn load(path: &std::path::Path, terminal: &Terminal) -> Result<Model, Failure> {
 
 /// `A..B`, `A..=B`, or a single seed.
 fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
-    let number = |s: &str| s.trim().parse::<u64>().map_err(|_| format!("`{s}` is not a seed"));
+    let number = |s: &str| {
+        s.trim()
+            .parse::<u64>()
+            .map_err(|_| format!("`{s}` is not a seed"))
+    };
     let range = match text.split_once("..") {
         Some((from, to)) => {
             let from = number(from)?;
@@ -171,13 +180,16 @@ fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
         }
     };
     match range.is_empty() {
-        true => Err(format!("`{text}` holds no seeds; write A..B with A below B")),
+        true => Err(format!(
+            "`{text}` holds no seeds; write A..B with A below B"
+        )),
         false => Ok(range),
     }
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    humantime::parse_duration(text).map_err(|_| format!("`{text}` is not a time; write 500ms, 30s, 5m"))
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a time; write 500ms, 30s, 5m"))
 }
 
 /// Options of every command that makes plans.
@@ -216,10 +228,9 @@ impl PlanOptions {
                 .iter()
                 .any(|r| r.name == *name || r.tags.contains(name));
             if !known {
-                let names = model
-                    .rules
-                    .iter()
-                    .flat_map(|r| std::iter::once(r.name.as_str()).chain(r.tags.iter().map(String::as_str)));
+                let names = model.rules.iter().flat_map(|r| {
+                    std::iter::once(r.name.as_str()).chain(r.tags.iter().map(String::as_str))
+                });
                 let help = match crate::model::diagnostics::nearest(name, names) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "`gainsay show` lists the rules".to_owned(),
@@ -230,7 +241,9 @@ impl PlanOptions {
             }
         }
         if self.steps == 0 {
-            return Err(Failure::Usage("a plan needs at least one step\n  give --steps 1 or more".into()));
+            return Err(Failure::Usage(
+                "a plan needs at least one step\n  give --steps 1 or more".into(),
+            ));
         }
         if self.steps > 100_000 {
             return Err(Failure::Usage(

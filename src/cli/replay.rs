@@ -39,7 +39,13 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         .target
         .ready(&model, crate::generate::Options::default(), terminal)
         .await?;
-    let found = replay(&ready.runner, &snapshot.plan, &snapshot.check, arguments.times).await;
+    let found = replay(
+        &ready.runner,
+        &snapshot.plan,
+        &snapshot.check,
+        arguments.times,
+    )
+    .await;
     let ending = match &found {
         Some(found) => {
             terminal.print(&report::story(&model, found, terminal.style()));

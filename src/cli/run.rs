@@ -46,7 +46,15 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     let model = Arc::new(load(&arguments.path.model, terminal)?);
     let generate = arguments.plans.generate(&model)?;
     let ready = arguments.target.ready(&model, generate, terminal).await?;
-    let result = drive(arguments, &model, &ready.runner, &ready.generate, &ready.url, terminal).await;
+    let result = drive(
+        arguments,
+        &model,
+        &ready.runner,
+        &ready.generate,
+        &ready.url,
+        terminal,
+    )
+    .await;
     ready.stop().await?;
     result
 }
@@ -73,7 +81,10 @@ async fn drive(
         ..campaign::Options::default()
     };
     let mut progress = terminal.progress(seeds.end - seeds.start);
-    let result = campaign(&generator, runner, &options, &mut |event| progress.show(&event)).await;
+    let result = campaign(&generator, runner, &options, &mut |event| {
+        progress.show(&event)
+    })
+    .await;
     progress.finish();
     let report = result?;
     for found in &report.counterexamples {
@@ -176,7 +187,11 @@ async fn replay_kept(
         match replay(runner, &snapshot.plan, &snapshot.check, 1).await {
             Some(found) => {
                 still = true;
-                terminal.note(&format!("✗ still fails: {}  ({})", snapshot.check, path.display()));
+                terminal.note(&format!(
+                    "✗ still fails: {}  ({})",
+                    snapshot.check,
+                    path.display()
+                ));
                 runner.known_to_fail(&found.violation, &found.plan);
             }
             None => terminal.note(&format!(

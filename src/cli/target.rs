@@ -65,7 +65,10 @@ impl TargetOptions {
         mut generate: generate::Options,
         terminal: &Terminal,
     ) -> Result<Ready, Failure> {
-        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        if self
+            .rate
+            .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
+        {
             return Err(Failure::Usage("--rate is a number above 0".into()));
         }
         let mut limits = Limits {
@@ -89,7 +92,13 @@ impl TargetOptions {
                 let headers = target.headers(&environment)?;
                 let allow = self.allow_remote || target.allow_remote;
                 // Before anything is started: whether it may be talked to at all.
-                Client::new(&target.url, Vec::new(), limits.clone(), model.tolerate.clone(), allow)?;
+                Client::new(
+                    &target.url,
+                    Vec::new(),
+                    limits.clone(),
+                    model.tolerate.clone(),
+                    allow,
+                )?;
                 let server = match target.serve(&environment)? {
                     Some(serve) => {
                         terminal.note(&format!("starting the server: {}", serve.run));
@@ -125,7 +134,10 @@ impl Ready {
     /// Stops the server, where it is ours.
     pub async fn stop(mut self) -> Result<(), Failure> {
         match &mut self.server {
-            Some(server) => server.stop().await.map_err(|e| Failure::Harness(e.to_string())),
+            Some(server) => server
+                .stop()
+                .await
+                .map_err(|e| Failure::Harness(e.to_string())),
             None => Ok(()),
         }
     }

@@ -26,7 +26,9 @@ impl Terminal {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
         let stdout = std::io::stdout().is_terminal();
-        let columns = console::Term::stdout().size_checked().map(|(_, columns)| columns);
+        let columns = console::Term::stdout()
+            .size_checked()
+            .map(|(_, columns)| columns);
         Terminal {
             color: stdout && !plain,
             width: usize::from(columns.unwrap_or(100)).clamp(60, 140),

@@ -129,7 +129,9 @@ impl Client {
         tolerate: Statuses,
         allow_remote: bool,
     ) -> Result<Client, ClientError> {
-        let address = || ClientError::Address { url: url.to_owned() };
+        let address = || ClientError::Address {
+            url: url.to_owned(),
+        };
         let mut base = Url::parse(url).map_err(|_| address())?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(address());
@@ -149,9 +151,7 @@ impl Client {
             .timeout(limits.timeout)
             .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|e| ClientError::Setup {
-                reason: chain(&e),
-            })?;
+            .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
         Ok(Client {
             http,
             base,
@@ -177,11 +177,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`] where there is no answer.
-    pub async fn send(
-        &self,
-        request: &Request,
-        since: Instant,
-    ) -> Result<Exchange, ClientError> {
+    pub async fn send(&self, request: &Request, since: Instant) -> Result<Exchange, ClientError> {
         let mut deferred = 0;
         loop {
             self.admit().await?;
@@ -241,7 +237,11 @@ impl Client {
             }
         };
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), request.path));
+        url.set_path(&format!(
+            "{}{}",
+            self.base.path().trim_end_matches('/'),
+            request.path
+        ));
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }

@@ -127,7 +127,10 @@ impl Mirror {
 
     /// Forgets an entity altogether.
     pub fn forget(&mut self, handle: Handle) {
-        if let Some(map) = Arc::make_mut(&mut self.kinds).get_mut(usize::from(handle.kind.0)) {
+        if let Some(map) = Arc::make_mut(&mut self.state)
+            .kinds
+            .get_mut(usize::from(handle.kind.0))
+        {
             map.remove(&handle);
         }
     }

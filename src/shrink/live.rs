@@ -321,7 +321,9 @@ impl Search<'_> {
         if simplified != best && !self.fails(&simplified).await {
             // Step by step: some arguments are part of the failure.
             for index in 0..best.len() {
-                let Some((current, _)) = &self.best else { return };
+                let Some((current, _)) = &self.best else {
+                    return;
+                };
                 let mut candidate = current.clone();
                 if candidate[index] == simplified[index] {
                     continue;

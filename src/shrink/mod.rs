@@ -11,5 +11,5 @@ mod live;
 mod reduce;
 
 pub use counterexample::{Counterexample, Standing};
-pub use live::{Bounds, shrink, replay};
+pub use live::{Bounds, replay, shrink};
 pub use reduce::{Goal, Reducer, renumber};

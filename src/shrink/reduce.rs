@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::generate::{Step, rehearse_step, simplest};
+use crate::model::Model;
 use crate::model::action::{Actor, Outcome, Picked};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Prediction;
 use crate::model::value::{Handle, Value};
-use crate::model::Model;
 
 /// What a candidate must keep.
 #[derive(Clone, Debug)]
@@ -222,7 +222,9 @@ pub fn renumber(model: &Model, plan: &[Step]) -> (Vec<Step>, BTreeMap<u32, u32>)
             *arg = arg.rewrite(&mut |value| match value {
                 Value::Entity(handle) => Some(Value::Entity(moved(*handle))),
                 Value::Fresh(prefix, n) => {
-                    let next = u32::try_from(fresh.len()).unwrap_or(u32::MAX).saturating_add(1);
+                    let next = u32::try_from(fresh.len())
+                        .unwrap_or(u32::MAX)
+                        .saturating_add(1);
                     let n = *fresh.entry(*n).or_insert(next);
                     Some(Value::Fresh(prefix.clone(), n))
                 }
