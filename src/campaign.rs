@@ -228,7 +228,7 @@ pub async fn campaign(
                 continue;
             }
             if !found.standing.never() {
-                runner.known_to_fail(generator.model(), &found.violation, &found.plan);
+                runner.known_to_fail(&found.violation, &found.plan);
             }
             seen.push(found.violation.id.clone());
             let known = report

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::check::{CheckId, Due, Expectation, Judge, Violation};
+use crate::check::{Due, Expectation, Judge, Violation, names_of};
 use crate::drive::history::{Event, History, Purpose};
 use crate::drive::{Client, ClientError, Renderer};
 use crate::generate::{Plan, Step};
@@ -50,7 +50,10 @@ impl PlanRun {
     /// Whether a step was sent.
     pub fn sent(&self, step: u32) -> bool {
         let purpose = Purpose::Step(step);
-        self.history.events.iter().any(|event| event.purpose == purpose)
+        self.history
+            .events
+            .iter()
+            .any(|event| event.purpose == purpose)
     }
 
     /// The plan as it was run, for one of its violations: without the steps that were not sent, and those at which
@@ -124,17 +127,10 @@ impl Runner {
     }
 
     /// Notes that a check fails, so that later runs steer away from it.
-    pub fn known_to_fail(&self, model: &Model, violation: &Violation, plan: &Plan) {
-        let named = |name: &str| model.rule_named(name);
-        let entry = match &violation.id {
-            CheckId::Outcome { rule, expected } => named(rule).map(|r| (r, expected.clone())),
-            _ => plan
-                .all()
-                .find(|s| s.id == violation.step)
-                .map(|s| (s.action.rule, "ok".into())),
-        };
-        if let (Some(entry), Ok(mut known)) = (entry, self.shared.known.write()) {
-            known.insert(entry);
+    pub fn known_to_fail(&self, violation: &Violation, plan: &Plan) {
+        let step = plan.all().find(|s| s.id == violation.step);
+        if let (Some(step), Ok(mut known)) = (step, self.shared.known.write()) {
+            known.insert((step.action.rule, violation.predicted.clone()));
         }
     }
 
@@ -198,17 +194,12 @@ impl Runner {
             return false;
         }
         let rule = &self.model.rules[step.action.rule];
-        let names: Vec<_> = expected
-            .prediction
-            .outcomes
-            .iter()
-            .map(|o| o.name(rule))
-            .collect();
+        let predicted = names_of(rule, &expected.prediction.outcomes);
         let lot = seed
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .wrapping_add(u64::from(step.id))
             % SELDOM;
-        lot != 0 && known.contains(&(step.action.rule, names.join("-or-")))
+        lot != 0 && known.contains(&(step.action.rule, predicted))
     }
 }
 
@@ -250,7 +241,8 @@ impl Run<'_> {
             purpose: Purpose::Step(step.id),
             exchange,
         });
-        self.judge.observe(step.id, &expected, &response, event, took);
+        self.judge
+            .observe(step.id, &expected, &response, event, took);
         let due = match reads {
             Reads::None => return Ok(true),
             Reads::All => self.judge.due(Some(&expected)),
@@ -304,7 +296,8 @@ impl Run<'_> {
         at_end: bool,
     ) -> Result<(), ClientError> {
         let model = self.runner.model.clone();
-        let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> = Vec::new();
+        let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> =
+            Vec::new();
         for due in due {
             if let Reads::Each(only, entity) = reads
                 && (due.invariant != only || entity.is_some() && due.entity != entity)
@@ -312,14 +305,23 @@ impl Run<'_> {
                 continue;
             }
             let invariant = &model.invariants[due.invariant];
-            let Some(read) = &invariant.read else { continue };
-            let entity = invariant.each.as_ref().map(|(name, _)| name).zip(due.entity);
+            let Some(read) = &invariant.read else {
+                continue;
+            };
+            let entity = invariant
+                .each
+                .as_ref()
+                .map(|(name, _)| name)
+                .zip(due.entity);
             // What was never learned cannot be asked for, and nobody may be there to ask.
             let rendered = self.renderer.read(self.judge.mirror(), read, entity);
             let Ok(Some((request, asks))) = rendered else {
                 continue;
             };
-            match groups.iter_mut().find(|(r, a, _)| *r == request && *a == asks) {
+            match groups
+                .iter_mut()
+                .find(|(r, a, _)| *r == request && *a == asks)
+            {
                 Some((_, _, group)) => group.push(due),
                 None => groups.push((request, asks, vec![due])),
             }

@@ -56,7 +56,11 @@ fn no_snapshot_has_lost_its_model() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "snap") {
             let name = path.file_stem().unwrap().to_str().unwrap();
-            assert!(models.iter().any(|(n, _)| n == name), "{} has no model", path.display());
+            assert!(
+                models.iter().any(|(n, _)| n == name),
+                "{} has no model",
+                path.display()
+            );
         }
     }
 }
@@ -69,7 +73,11 @@ fn every_mistake_has_a_place_and_a_remedy() {
             let said = format!("{name}: {}", mistake.message);
             assert!(!mistake.help.is_empty(), "{said} (no remedy)");
             assert!(mistake.span.end <= text.len(), "{said} {:?}", mistake.span);
-            assert!(text.get(mistake.span.clone()).is_some(), "{said} {:?} splits a character", mistake.span);
+            assert!(
+                text.get(mistake.span.clone()).is_some(),
+                "{said} {:?} splits a character",
+                mistake.span
+            );
         }
     }
 }
@@ -80,7 +88,12 @@ fn read(text: &str) {
         assert!(!errors.mistakes.is_empty());
         for mistake in &errors.mistakes {
             let span = mistake.span.clone();
-            assert!(text.get(span.clone()).is_some(), "{span:?} of {} bytes: {}", text.len(), mistake.message);
+            assert!(
+                text.get(span.clone()).is_some(),
+                "{span:?} of {} bytes: {}",
+                text.len(),
+                mistake.message
+            );
             assert!(!mistake.help.is_empty(), "no remedy: {}", mistake.message);
         }
         assert!(!errors.render(false, 100).is_empty());
@@ -144,7 +157,10 @@ fn a_garbled_model_is_no_surprise() {
 
 #[test]
 fn a_model_with_characters_swapped_is_no_surprise() {
-    const TYPOS: &[char] = &['"', '\'', '{', '}', '[', ']', ':', '$', '(', '.', '#', '|', '>', '&', '*', 'ä', '…', '\\', '-', '?'];
+    const TYPOS: &[char] = &[
+        '"', '\'', '{', '}', '[', ']', ':', '$', '(', '.', '#', '|', '>', '&', '*', 'ä', '…', '\\',
+        '-', '?',
+    ];
     let mut random = Xorshift(0x2545_f491_4f6c_dd1d);
     for text in sound_models() {
         let chars: Vec<char> = text.chars().collect();

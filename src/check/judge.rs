@@ -61,6 +61,8 @@ pub struct Judge {
     violations: Vec<Violation>,
     outcomes: Vec<(u32, usize, Option<Outcome>)>,
     step: Option<(u32, usize)>,
+    /// What was predicted of the step.
+    predicted: String,
     step_value: Value,
     /// Texts of at least eight characters that are secret or private, with their entity, field and privacy.
     guarded: Vec<Guarded>,
@@ -91,6 +93,7 @@ impl Judge {
             violations: Vec::new(),
             outcomes: Vec::new(),
             step: None,
+            predicted: String::new(),
             step_value: Value::Null,
             guarded: Vec::new(),
         };
@@ -153,17 +156,23 @@ impl Judge {
         self.before = self.mirror.clone();
         self.step = Some((step, rule));
         let answer = response.answer();
-        let mut touched: Vec<Handle> = action.picks.iter().filter_map(|p| Picked::handle(*p)).collect();
+        let mut touched: Vec<Handle> = action
+            .picks
+            .iter()
+            .filter_map(|p| Picked::handle(*p))
+            .collect();
         touched.extend(action.actor.handle());
         let prediction = model.predict(&self.mirror, action, Some(&answer));
         let fits = |outcome: &&Outcome| model.statuses(rule, **outcome).allow(response.status);
         let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
         let chosen = self.choose(action, &fitting, &answer);
-        self.step_value = step_value(definition.name.as_str(), chosen.map(|o| o.name(definition)), &answer, took);
-        let expected_names = |outcomes: &[Outcome]| {
-            let names: Vec<_> = outcomes.iter().map(|o| o.name(definition)).collect();
-            names.join("-or-")
-        };
+        self.step_value = step_value(
+            definition.name.as_str(),
+            chosen.map(|o| o.name(definition)),
+            &answer,
+            took,
+        );
+        self.predicted = names_of(definition, &prediction.outcomes);
         let Some(outcome) = chosen else {
             self.outcomes.push((step, rule, None));
             let server_error = response.status >= 500 && model.has_builtin("no_server_errors");
@@ -179,7 +188,7 @@ impl Judge {
                 false => (
                     CheckId::Outcome {
                         rule: definition.name.clone(),
-                        expected: expected_names(&prediction.outcomes),
+                        expected: self.predicted.clone(),
                     },
                     Finding::Status {
                         expected: prediction
@@ -234,7 +243,8 @@ impl Judge {
         if model.statuses(rule, outcome).is_any() {
             // The model does not know what became of it, so nothing of it is predicted any more.
             let picks = action.picks.iter().filter_map(|p| Picked::handle(*p));
-            self.tainted.extend(picks.filter(|h| Some(*h) != action.actor.handle()));
+            self.tainted
+                .extend(picks.filter(|h| Some(*h) != action.actor.handle()));
         }
         self.leaks(
             &definition.name,
@@ -283,11 +293,7 @@ impl Judge {
     }
 
     /// Why a claim is not true, with the values of its parts; nothing if it is, or cannot be told.
-    fn untrue(
-        &self,
-        claim: &Expression,
-        names: &Names,
-    ) -> Option<(Option<String>, Parts)> {
+    fn untrue(&self, claim: &Expression, names: &Names) -> Option<(Option<String>, Parts)> {
         let scope = Scope {
             before: Some(&self.before),
             ..self.model.scope(&self.mirror, names)
@@ -316,6 +322,7 @@ impl Judge {
         self.violations.push(Violation {
             id,
             step,
+            predicted: self.predicted.clone(),
             at_end: false,
             finding,
             entity,
@@ -356,7 +363,11 @@ impl Judge {
         }
     }
 
-    fn invariant_names(&self, invariant: &crate::model::Invariant, entity: Option<Handle>) -> Names {
+    fn invariant_names(
+        &self,
+        invariant: &crate::model::Invariant,
+        entity: Option<Handle>,
+    ) -> Names {
         let mut names = Names::default();
         if let (Some((name, _)), Some(handle)) = (&invariant.each, entity) {
             names.bind(name.clone(), Value::Entity(handle));
@@ -401,7 +412,14 @@ impl Judge {
         };
         let count = self.violations.len();
         let place = invariant.claim.span.start;
-        self.report(id, finding, entity, event, place, entity.into_iter().collect());
+        self.report(
+            id,
+            finding,
+            entity,
+            event,
+            place,
+            entity.into_iter().collect(),
+        );
         if let Some(violation) = self.violations.get_mut(count) {
             violation.at_end = at_end;
         }
@@ -415,7 +433,13 @@ impl Judge {
         let touched: Vec<Handle> = match expected {
             Some(expected) => {
                 let mut touched: Vec<Handle> = changed(&model, &self.before, &self.mirror);
-                touched.extend(expected.action.picks.iter().filter_map(|p| Picked::handle(*p)));
+                touched.extend(
+                    expected
+                        .action
+                        .picks
+                        .iter()
+                        .filter_map(|p| Picked::handle(*p)),
+                );
                 touched.extend(expected.action.actor.handle());
                 touched
             }
@@ -450,7 +474,10 @@ impl Judge {
                         self.settled.remove(&key);
                         continue;
                     }
-                    let waiting = self.pending.iter().any(|p| (p.due.invariant, p.due.entity) == key);
+                    let waiting = self
+                        .pending
+                        .iter()
+                        .any(|p| (p.due.invariant, p.due.entity) == key);
                     if self.settled.contains(&key) || waiting {
                         continue;
                     }
@@ -486,7 +513,14 @@ impl Judge {
                 observed: response.status,
             };
             let touched = due.entity.into_iter().collect();
-            self.report(id, finding, due.entity, Some(event), invariant.span.start, touched);
+            self.report(
+                id,
+                finding,
+                due.entity,
+                Some(event),
+                invariant.span.start,
+                touched,
+            );
             return;
         }
         let mut names = self.invariant_names(invariant, due.entity);
@@ -500,7 +534,8 @@ impl Judge {
                 self.report_invariant(invariant, due.entity, Some(event), at_end, reason, parts);
             }
             (Mode::Eventually(_), None) => {
-                self.pending.retain(|p| (p.due.invariant, p.due.entity) != key);
+                self.pending
+                    .retain(|p| (p.due.invariant, p.due.entity) != key);
                 self.settled.insert(key);
             }
             (Mode::Eventually(within), Some((_, parts))) => {
@@ -519,14 +554,28 @@ impl Judge {
                     (Some(index), _) if self.pending[index].deadline <= now => {
                         let pending = self.pending.remove(index);
                         let current = self.step.replace((pending.step, pending.rule));
-                        self.report_invariant(invariant, due.entity, Some(event), false, None, parts);
+                        self.report_invariant(
+                            invariant,
+                            due.entity,
+                            Some(event),
+                            false,
+                            None,
+                            parts,
+                        );
                         self.step = current;
                     }
                     _ => {}
                 }
             }
         }
-        self.leaks(&invariant.name, invariant.span.start, response, event, asked_by, &[]);
+        self.leaks(
+            &invariant.name,
+            invariant.span.start,
+            response,
+            event,
+            asked_by,
+            &[],
+        );
     }
 
     /// What is waited for.
@@ -541,7 +590,8 @@ impl Judge {
                 continue;
             };
             let kind = self.model.kind(handle.kind);
-            for (index, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate() {
+            for (index, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate()
+            {
                 let private = matches!(field.ty.bare(), Type::Private);
                 if !private && !matches!(field.ty.bare(), Type::Secret) {
                     continue;
@@ -579,12 +629,16 @@ impl Judge {
         let mut found = Vec::new();
         for guarded in &self.guarded {
             let shown = text.contains(guarded.text.as_ref())
-                || response.headers.iter().any(|(_, v)| v.contains(guarded.text.as_ref()));
+                || response
+                    .headers
+                    .iter()
+                    .any(|(_, v)| v.contains(guarded.text.as_ref()));
             if !shown || made.contains(&guarded.owner) {
                 continue;
             }
             if guarded.private {
-                let may = to.is_some() && (to == Some(guarded.owner) || to == self.owner(guarded.owner));
+                let may =
+                    to.is_some() && (to == Some(guarded.owner) || to == self.owner(guarded.owner));
                 if !may && isolation {
                     found.push(guarded.clone());
                 }
@@ -630,6 +684,12 @@ impl Judge {
     }
 }
 
+/// The names of outcomes, as one.
+pub fn names_of(rule: &crate::model::Rule, outcomes: &[Outcome]) -> String {
+    let names: Vec<_> = outcomes.iter().map(|o| o.name(rule)).collect();
+    names.join("-or-")
+}
+
 /// The entities whose records differ between two mirrors.
 fn changed(model: &Model, before: &Mirror, after: &Mirror) -> Vec<Handle> {
     let mut out = Vec::new();
@@ -654,7 +714,9 @@ fn step_value(rule: &str, outcome: Option<String>, answer: &Answer, took: Durati
         ("body", answer.body.clone()),
         ("millis", Value::Int(millis)),
     ];
-    let map = entries.into_iter().map(|(k, v)| (Value::text(k), v)).collect();
+    let map = entries
+        .into_iter()
+        .map(|(k, v)| (Value::text(k), v))
+        .collect();
     Value::Map(Arc::new(map))
 }
-

@@ -163,6 +163,8 @@ pub struct Violation {
     pub id: CheckId,
     /// The step after which it was seen.
     pub step: u32,
+    /// What was predicted of that step: `ok`, or the outcomes by name.
+    pub predicted: String,
     /// Whether it was seen only when the plan was over.
     pub at_end: bool,
     /// What was wrong.

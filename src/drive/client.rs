@@ -129,17 +129,15 @@ impl Client {
         tolerate: Statuses,
         allow_remote: bool,
     ) -> Result<Client, ClientError> {
-        let address = || ClientError::Address { url: url.to_owned() };
+        let address = || ClientError::Address {
+            url: url.to_owned(),
+        };
         let mut base = Url::parse(url).map_err(|_| address())?;
         if !matches!(base.scheme(), "http" | "https") {
             return Err(address());
         }
         let host = base.host_str().ok_or_else(address)?.to_owned();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        // A name other than `localhost` could resolve to anything.
-        let loopback =
-            bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        if !loopback && !allow_remote {
+        if !is_loopback(&host) && !allow_remote {
             return Err(ClientError::Remote { host });
         }
         let path = base.path().trim_end_matches('/').to_owned();
@@ -153,9 +151,7 @@ impl Client {
             .timeout(limits.timeout)
             .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|e| ClientError::Setup {
-                reason: chain(&e),
-            })?;
+            .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
         Ok(Client {
             http,
             base,
@@ -181,11 +177,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`] where there is no answer.
-    pub async fn send(
-        &self,
-        request: &Request,
-        since: Instant,
-    ) -> Result<Exchange, ClientError> {
+    pub async fn send(&self, request: &Request, since: Instant) -> Result<Exchange, ClientError> {
         let mut deferred = 0;
         loop {
             self.admit().await?;
@@ -245,7 +237,11 @@ impl Client {
             }
         };
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), request.path));
+        url.set_path(&format!(
+            "{}{}",
+            self.base.path().trim_end_matches('/'),
+            request.path
+        ));
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
@@ -296,6 +292,12 @@ impl Client {
             truncated,
         })
     }
+}
+
+/// Whether the host of an address is this machine. A name other than `localhost` could resolve to anything.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// How long to wait before asking again: what the server says, within ten seconds, or a little longer each time.

@@ -1,10 +1,15 @@
 //! Driving: the only place that talks to a server. Actions become requests, requests become exchanges, and what a
-//! server invents is learned under the handles of the plan.
+//! server invents is learned under the handles of the plan. Which server, with which accounts, is [`Config`]; one that
+//! gainsay starts and owns is a [`Server`].
 
 mod client;
+mod config;
 pub mod history;
+mod process;
 mod render;
 pub mod symbols;
 
 pub use client::{Client, ClientError, Limits};
+pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
+pub use process::{Ready, Run, Serve, ServeError, Server};
 pub use render::{RenderError, Renderer};

@@ -78,9 +78,7 @@ impl Renderer {
         let mut action = action.clone();
         for arg in &mut action.args {
             *arg = arg.rewrite(&mut |value| match value {
-                Value::Fresh(prefix, n) => {
-                    Some(Value::text(format!("{prefix}-{}-{n}", self.mark)))
-                }
+                Value::Fresh(prefix, n) => Some(Value::text(format!("{prefix}-{}-{n}", self.mark))),
                 Value::Text(text) => {
                     let seconds = text.strip_prefix("now+")?.strip_suffix('s')?;
                     let seconds: i64 = seconds.parse().ok()?;
@@ -243,18 +241,16 @@ impl Renderer {
         let headers = self.pairs(&request.headers, mirror, names, "headers")?;
         let body = match &request.body {
             model::Body::Empty => None,
-            model::Body::Json(template) => {
-                match self.template(template, mirror, names, "json")? {
-                    Value::Absent => None,
-                    value => Some(Body {
-                        content_type: "application/json".into(),
-                        bytes: value
-                            .to_json(&|handle| self.key(mirror, handle))
-                            .to_string()
-                            .into_bytes(),
-                    }),
-                }
-            }
+            model::Body::Json(template) => match self.template(template, mirror, names, "json")? {
+                Value::Absent => None,
+                value => Some(Body {
+                    content_type: "application/json".into(),
+                    bytes: value
+                        .to_json(&|handle| self.key(mirror, handle))
+                        .to_string()
+                        .into_bytes(),
+                }),
+            },
             model::Body::Text(template) => {
                 let value = self.template(template, mirror, names, "text")?;
                 Some(Body {
@@ -352,7 +348,11 @@ impl Renderer {
         if let Some((user, password)) = &auth.basic {
             let user = self.template(user, mirror, names, "auth")?;
             let password = self.template(password, mirror, names, "auth")?;
-            let pair = format!("{}:{}", self.text(&user, mirror), self.text(&password, mirror));
+            let pair = format!(
+                "{}:{}",
+                self.text(&user, mirror),
+                self.text(&password, mirror)
+            );
             let value = match forged {
                 // A wrong password is another user to some servers; this is a user to none.
                 true => "Basic not-base64!".to_owned(),
@@ -433,7 +433,9 @@ fn never(like: &str, nth: usize) -> String {
             match c {
                 // The version and the variant of a UUID stay, or it would be none.
                 _ if hex && like.len() == 36 && (index == 14 || index == 19) => c,
-                _ if hex && c.is_ascii_hexdigit() => char::from(b"0123456789abcdef"[usize::from(draw % 16)]),
+                _ if hex && c.is_ascii_hexdigit() => {
+                    char::from(b"0123456789abcdef"[usize::from(draw % 16)])
+                }
                 '0'..='9' => char::from(b'0' + draw % 10),
                 'a'..='z' => char::from(b'a' + draw % 26),
                 'A'..='Z' => char::from(b'A' + draw % 26),
@@ -475,7 +477,6 @@ fn rfc3339(seconds: i64) -> String {
         .map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
         .unwrap_or_default()
 }
-
 
 #[cfg(test)]
 mod tests {

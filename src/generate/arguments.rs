@@ -1,24 +1,25 @@
-//! Arguments: proptest strategies for domains, biased to their boundaries, and the values that lie just outside.
+//! Arguments: proptest strategies for domains, biased to their boundaries.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use ordered_float::OrderedFloat;
-use proptest::strategy::{SBoxedStrategy, Just, NewTree, Strategy, ValueTree};
+use proptest::strategy::{Just, NewTree, SBoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{TestRng, TestRunner};
 use rand::RngExt;
 
 use crate::model::domain::Domain;
 use crate::model::expression::Scope;
 use crate::model::value::Value;
-use crate::model::{Argument, Sent};
 
 /// Characters that texts are mostly made of.
 const PLAIN: &[u8] = b"abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 /// Characters that break what quotes, escapes or counts carelessly.
-const AWKWARD: &[char] = &['\'', '"', '\\', '%', '<', '&', ';', 'é', 'ß', '漢', '🦀', '{', '$'];
+const AWKWARD: &[char] = &[
+    '\'', '"', '\\', '%', '<', '&', ';', 'é', 'ß', '漢', '🦀', '{', '$',
+];
 
 /// How many characters, items or units past the least are drawn where there is no upper limit.
 const ROOM: usize = 24;
@@ -124,6 +125,111 @@ impl Drawer {
     }
 }
 
+impl Drawer {
+    /// Adds values to try where something depends on them: one of each alternative, in an order that is drawn.
+    pub fn variety(
+        &self,
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+        out: &mut Vec<Value>,
+    ) {
+        /// More alternatives than this are sampled.
+        const MOST: usize = 6;
+        match self {
+            Drawer::OneOf(drawers) if drawers.len() > 1 => {
+                let start = runner.rng().random_range(0..drawers.len());
+                for offset in 0..drawers.len().min(MOST) {
+                    drawers[(start + offset) % drawers.len()]
+                        .variety_of_one(runner, scope, fresh, out);
+                }
+            }
+            Drawer::Optional(inner) => {
+                let absent_first = runner.rng().random_range(0..3u8) == 0;
+                if absent_first {
+                    out.push(Value::Absent);
+                }
+                inner.variety(runner, scope, fresh, out);
+                if !absent_first {
+                    out.push(Value::Absent);
+                }
+            }
+            Drawer::Fresh(_) | Drawer::Computed(_) => out.extend(self.draw(runner, scope, fresh)),
+            _ => {
+                for _ in 0..3 {
+                    out.extend(self.draw(runner, scope, fresh));
+                }
+            }
+        }
+    }
+
+    fn variety_of_one(
+        &self,
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+        out: &mut Vec<Value>,
+    ) {
+        // A list that may be empty is tried as such.
+        match self {
+            Drawer::List(_, 0, _) => {
+                let empty = runner.rng().random_range(0..2u8) == 0;
+                if empty {
+                    out.push(Value::List(Arc::new([])));
+                }
+                out.extend(self.draw(runner, scope, fresh));
+                if !empty {
+                    out.push(Value::List(Arc::new([])));
+                }
+            }
+            _ => out.extend(self.draw(runner, scope, fresh)),
+        }
+    }
+
+    /// The alternatives that a value was drawn from, outermost first.
+    pub fn path(&self, domain: &Domain, value: &Value) -> Vec<usize> {
+        match (self, domain) {
+            (Drawer::OneOf(drawers), Domain::OneOf(domains)) if drawers.len() > 1 => {
+                let Some(index) = domains.iter().position(|d| d.contains(value)) else {
+                    return Vec::new();
+                };
+                let mut path = vec![index];
+                path.extend(drawers[index].path(&domains[index], value));
+                path
+            }
+            (Drawer::Optional(inner), Domain::Optional(domain)) => match value {
+                Value::Absent | Value::Null => vec![0],
+                value => {
+                    let mut path = vec![1];
+                    path.extend(inner.path(domain, value));
+                    path
+                }
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Draws from the alternatives of a path.
+    pub fn draw_along(
+        &self,
+        path: &[usize],
+        runner: &mut TestRunner,
+        scope: &Scope<'_>,
+        fresh: &mut u32,
+    ) -> Option<Value> {
+        match (self, path.split_first()) {
+            (Drawer::OneOf(drawers), Some((index, rest))) => {
+                drawers.get(*index)?.draw_along(rest, runner, scope, fresh)
+            }
+            (Drawer::Optional(_), Some((0, _))) => Some(Value::Absent),
+            (Drawer::Optional(inner), Some((_, rest))) => {
+                inner.draw_along(rest, runner, scope, fresh)
+            }
+            _ => self.draw(runner, scope, fresh),
+        }
+    }
+}
+
 /// A strategy that draws directly and does not simplify: reduction is `shrink/`'s, which asks the model first.
 struct Direct<F>(F);
 
@@ -189,9 +295,12 @@ fn strategy(domain: &Domain) -> SBoxedStrategy<Value> {
                 &hex[20..]
             ))
         }),
-        Domain::Email => {
-            direct(|rng| Value::text(format!("user{}@example.com", rng.random_range(0..1_000_000))))
-        }
+        Domain::Email => direct(|rng| {
+            Value::text(format!(
+                "user{}@example.com",
+                rng.random_range(0..1_000_000)
+            ))
+        }),
         Domain::Pattern { source, .. } => match proptest::string::string_regex(source) {
             Ok(strategy) => strategy.prop_map(Value::text).sboxed(),
             // Anchors and the like, which the loader accepts and this cannot draw: `gainsay check` reports them.
@@ -262,199 +371,9 @@ fn text(rng: &mut TestRng, min: usize, limit: Option<usize>) -> String {
     text
 }
 
-/// The simplest valid value of a domain; nothing where it is computed from the mirror or must stay unique.
-pub fn simplest(domain: &Domain) -> Option<Value> {
-    Some(match domain {
-        Domain::Text { min, .. } => Value::text("a".repeat(*min)),
-        Domain::Int { min, max } => {
-            let zero = *min <= 0 && max.is_none_or(|max| max >= 0);
-            Value::Int(if zero { 0 } else { *min })
-        }
-        Domain::Number { min, max } => {
-            let zero = *min <= 0.0 && max.is_none_or(|max| max >= 0.0);
-            Value::Number(OrderedFloat(if zero { 0.0 } else { *min }))
-        }
-        Domain::Bool => Value::Bool(false),
-        Domain::OneOf(domains) => return domains.iter().find_map(simplest),
-        Domain::Uuid => Value::text("00000000-0000-4000-8000-000000000000"),
-        Domain::Email => Value::text("user0@example.com"),
-        Domain::List { item, min, .. } => {
-            let item = match min {
-                0 => Value::Null,
-                _ => simplest(item)?,
-            };
-            Value::List(vec![item; *min].into())
-        }
-        Domain::Optional(_) => Value::Absent,
-        Domain::Json => Value::Null,
-        Domain::Map(fields) => {
-            let mut map = BTreeMap::new();
-            for (name, domain) in fields {
-                match simplest(domain)? {
-                    Value::Absent => {}
-                    value => {
-                        map.insert(Value::text(name.as_str()), value);
-                    }
-                }
-            }
-            Value::Map(Arc::new(map))
-        }
-        Domain::Tuple(domains) => {
-            let items: Option<Vec<_>> = domains.iter().map(simplest).collect();
-            Value::List(items?.into())
-        }
-        Domain::Constant(value) => value.clone(),
-        Domain::Pattern { .. }
-        | Domain::Unique { .. }
-        | Domain::Canary
-        | Domain::TimeFromNow { .. }
-        | Domain::Computed(_) => return None,
-    })
-}
-
-/// Values just outside of an argument's domain, which no lenient server takes for valid ones.
-pub fn invalid_values(arg: &Argument, strict: bool) -> Vec<Value> {
-    let mut values = Vec::new();
-    outside(&arg.domain, arg.sent, strict, &mut values);
-    if arg.sent == Sent::Json && !matches!(arg.domain, Domain::Optional(_)) {
-        values.push(Value::Absent);
-        values.push(Value::Null);
-    }
-    values.retain(|value| !arg.domain.contains(value));
-    values.dedup();
-    values
-}
-
-fn object() -> Value {
-    Value::Map(Arc::new(
-        [(Value::text("unexpected"), Value::text("object"))].into(),
-    ))
-}
-
-fn outside(domain: &Domain, sent: Sent, strict: bool, out: &mut Vec<Value>) {
-    let json = sent == Sent::Json;
-    match domain {
-        Domain::Text { min, max } => {
-            if json && *min > 0 {
-                out.push(Value::text("a".repeat(min - 1)));
-            }
-            if let Some(max) = max.filter(|max| *max < 1_000_000) {
-                out.push(Value::text("a".repeat(max + 1)));
-            }
-            if json {
-                out.push(object());
-            }
-        }
-        Domain::Int { min, max } => {
-            if *min > i64::MIN {
-                out.push(Value::Int(min - 1));
-            }
-            out.extend(max.and_then(|max| max.checked_add(1)).map(Value::Int));
-            out.push(match json {
-                true => object(),
-                false => Value::text("not-a-number"),
-            });
-            if json && strict {
-                out.push(Value::text(min.to_string()));
-            }
-        }
-        Domain::Number { min, max } => {
-            out.push(Value::Number(OrderedFloat(min - 1.0)));
-            out.extend(max.map(|max| Value::Number(OrderedFloat(max + 1.0))));
-            out.push(match json {
-                true => object(),
-                false => Value::text("not-a-number"),
-            });
-        }
-        Domain::Bool => out.push(match json {
-            true => object(),
-            false => Value::text("neither"),
-        }),
-        Domain::OneOf(domains) => {
-            let constants = domains.iter().all(|d| matches!(d, Domain::Constant(_)));
-            let texts = domains
-                .iter()
-                .any(|d| matches!(d, Domain::Constant(Value::Text(_))));
-            if constants && texts {
-                out.push(Value::text("no-such-value"));
-            }
-            if json {
-                out.push(object());
-            }
-            // What lies outside of one alternative may lie within another; the caller filters.
-            for domain in domains {
-                if !matches!(domain, Domain::Constant(_)) {
-                    outside(domain, sent, strict, out);
-                }
-            }
-            // An object among the alternatives takes any object.
-            if domains.iter().any(|d| matches!(d, Domain::Map(_) | Domain::Constant(Value::Map(_)))) {
-                out.retain(|v| !matches!(v, Value::Map(_)));
-                out.push(Value::Int(7));
-            }
-        }
-        Domain::Uuid => out.push(Value::text("not-a-uuid")),
-        Domain::Email => out.push(Value::text("not an e-mail address")),
-        Domain::Pattern { regex, .. } => {
-            let candidates = ["!", "", " ", "\u{fffd}"];
-            let found = candidates.iter().find(|c| !regex.is_match(c));
-            out.extend(found.map(|c| Value::text(*c)));
-            if json {
-                out.push(object());
-            }
-        }
-        Domain::List { item, min, max } => {
-            if let Some(one) = simplest(item) {
-                if *min > 0 {
-                    out.push(Value::List(vec![one.clone(); min - 1].into()));
-                }
-                if let Some(max) = max.filter(|max| *max < 10_000) {
-                    out.push(Value::List(vec![one.clone(); max + 1].into()));
-                }
-                let mut inner = Vec::new();
-                outside(item, sent, strict, &mut inner);
-                for bad in inner {
-                    let mut items = vec![one.clone(); (*min).max(1)];
-                    items[0] = bad;
-                    out.push(Value::List(items.into()));
-                }
-            }
-            out.push(object());
-        }
-        Domain::Optional(inner) => outside(inner, sent, strict, out),
-        Domain::Map(fields) => {
-            if let Some(Value::Map(whole)) = simplest(domain) {
-                for (name, domain) in fields {
-                    let key = Value::text(name.as_str());
-                    if !matches!(domain, Domain::Optional(_)) {
-                        let mut map = whole.as_ref().clone();
-                        map.remove(&key);
-                        out.push(Value::Map(Arc::new(map)));
-                    }
-                    let mut inner = Vec::new();
-                    outside(domain, sent, strict, &mut inner);
-                    for bad in inner {
-                        let mut map = whole.as_ref().clone();
-                        map.insert(key.clone(), bad);
-                        out.push(Value::Map(Arc::new(map)));
-                    }
-                }
-            }
-            out.push(Value::text("not an object"));
-        }
-        Domain::Tuple(_) => out.push(object()),
-        Domain::TimeFromNow { .. } => out.push(Value::text("not a time")),
-        Domain::Unique { .. } | Domain::Canary => {
-            if json {
-                out.push(object());
-            }
-        }
-        Domain::Json | Domain::Constant(_) | Domain::Computed(_) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::invalid::{invalid_values, simplest};
     use super::*;
 
     #[test]

@@ -1,13 +1,21 @@
 //! Plans: from a model and a seed alone, which actions a run will attempt. Made before anything is sent, so that the
 //! same model, seed and options give the same plan on every machine, whatever a server does.
 
-mod aim;
+mod archer;
 mod arguments;
+mod demand;
+mod draft;
+mod generator;
+mod invalid;
+mod learn;
 mod plan;
+mod recipe;
 mod rehearsal;
+mod rota;
+mod search;
 mod statics;
 
-pub use aim::{Generator, Options};
-pub use arguments::{invalid_values, simplest};
+pub use generator::{Generator, Options};
+pub use invalid::{invalid_values, simplest};
 pub use plan::{Plan, Step};
 pub use rehearsal::{Coverage, Rehearsed, rehearse, rehearse_step, start};

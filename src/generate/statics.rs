@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::action::Outcome;
 use crate::model::expression::Uses;
 use crate::model::value::KindId;
-use crate::model::{Effect, Model};
+use crate::model::{By, Effect, Model};
 
 /// What the rules of a model read and write.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Statics {
 /// What a rule reads and writes.
 #[derive(Debug, Default)]
 struct Reach {
+    /// The kind of who acts.
+    by: Option<KindId>,
     /// The kinds of its picks, in order.
     picked: Vec<KindId>,
     /// The fields and plurals that each requirement reads.
@@ -25,6 +27,8 @@ struct Reach {
     creates: BTreeSet<KindId>,
     deletes: BTreeSet<KindId>,
     writes: BTreeSet<(KindId, usize)>,
+    /// The globals that it writes, by name.
+    globals: BTreeSet<String>,
 }
 
 impl Statics {
@@ -33,7 +37,13 @@ impl Statics {
             .rules
             .iter()
             .map(|rule| {
-                let mut reach = Reach::default();
+                let mut reach = Reach {
+                    by: match rule.by {
+                        By::Kind(kind) => Some(kind),
+                        By::Anyone => None,
+                    },
+                    ..Reach::default()
+                };
                 for pick in &rule.picks {
                     reach.picked.push(pick.kind);
                     if let Some(from) = &pick.from {
@@ -51,7 +61,7 @@ impl Statics {
                     reach.requires.push(uses);
                 }
                 for success in &rule.successes {
-                    reach.effects(&success.effects);
+                    reach.effects(model, &success.effects);
                 }
                 reach
             })
@@ -73,30 +83,38 @@ impl Statics {
     /// that make more of what it is about.
     pub fn producers(&self, rule: usize, outcome: Outcome) -> Vec<usize> {
         let reach = &self.rules[rule];
-        let mut uses = reach.picks.clone();
-        match outcome {
-            Outcome::Refused(index) => {
-                merge(&mut uses, &reach.requires[index]);
-                // The other requirements must hold, or theirs would be the answer.
-                for other in &reach.requires {
-                    merge(&mut uses, other);
-                }
-            }
-            _ => {
-                for requirement in &reach.requires {
-                    merge(&mut uses, requirement);
-                }
-            }
-        }
         if let Outcome::Gone(index) = outcome {
-            return self.enders(reach.picked[index]);
+            let ended = reach.picked.get(index).map(|kind| self.enders(*kind));
+            return ended.unwrap_or_default();
+        }
+        let mut uses = reach.picks.clone();
+        for requirement in &reach.requires {
+            merge(&mut uses, requirement);
         }
         self.with(|other| {
             other.writes.iter().any(|field| uses.fields.contains(field))
                 || other.creates.iter().any(|kind| {
-                    uses.plurals.contains(kind) || reach.picked.contains(kind)
+                    uses.plurals.contains(kind)
+                        || reach.picked.contains(kind)
+                        || reach.by == Some(*kind)
                 })
+                || other.globals.iter().any(|g| uses.variables.contains(g))
+                || other.deletes.iter().any(|kind| uses.plurals.contains(kind))
         })
+    }
+
+    /// The rules whose success may change whether an outcome of a rule is possible.
+    pub fn wakers(&self, rule: usize, outcome: Outcome) -> Vec<bool> {
+        let mut wakers = vec![false; self.rules.len()];
+        for producer in self.producers(rule, outcome) {
+            wakers[producer] = true;
+        }
+        if let Outcome::Gone(_) = outcome {
+            for producer in self.producers(rule, Outcome::Ok(0)) {
+                wakers[producer] = true;
+            }
+        }
+        wakers
     }
 
     fn with(&self, holds: impl Fn(&Reach) -> bool) -> Vec<usize> {
@@ -107,20 +125,24 @@ impl Statics {
 }
 
 impl Reach {
-    fn effects(&mut self, effects: &[Effect]) {
+    fn effects(&mut self, model: &Model, effects: &[Effect]) {
         for effect in effects {
             match effect {
                 Effect::Create { kind, .. } => {
                     self.creates.insert(*kind);
                 }
-                Effect::Set { place, .. } | Effect::Unset(place) => {
-                    if let Some(kind) = place.kind {
+                Effect::Set { place, .. } | Effect::Unset(place) => match place.kind {
+                    Some(kind) => {
                         self.writes.insert((kind, place.field));
                     }
-                }
+                    None => {
+                        let global = model.globals.get(place.field);
+                        self.globals.extend(global.map(|g| g.name.clone()));
+                    }
+                },
                 Effect::Delete { kind, .. } => self.deletes.extend(*kind),
                 Effect::Each { effects, .. } | Effect::When { effects, .. } => {
-                    self.effects(effects);
+                    self.effects(model, effects);
                 }
             }
         }
@@ -128,6 +150,7 @@ impl Reach {
 }
 
 fn merge(into: &mut Uses, from: &Uses) {
+    into.variables.extend(from.variables.iter().cloned());
     into.fields.extend(from.fields.iter().copied());
     into.plurals.extend(from.plurals.iter().copied());
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::value::{Handle, Value};
-use super::{Model, Rule};
+use super::{Model, PathPart, Rule, Statuses};
 
 /// What a principal attempts: a rule, who, about what, and with which arguments.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -112,23 +112,69 @@ impl fmt::Display for Action {
 
 impl Rule {
     /// Every outcome that the rule can have, in the order of the file: successes, requirements, then the implied ones.
+    ///
+    /// An implied one has to be shown to the server: a pick that the request does not name cannot be absent or gone. And it needs a status: where the model gives an empty list (`invalid: []`), the outcome is not attempted.
     pub fn outcomes(&self, model: &Model) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = (0..self.successes.len()).map(Outcome::Ok).collect();
         outcomes.extend((0..self.requires.len()).map(Outcome::Refused));
-        outcomes.extend((0..self.picks.len()).map(Outcome::Absent));
+        let given = |statuses: &[Statuses], index: usize| {
+            statuses.get(index).is_none_or(|s| !s.0.is_empty())
+        };
+        let shown: Vec<bool> = (0..self.picks.len()).map(|i| self.shows(i)).collect();
+        outcomes.extend(
+            (0..self.picks.len())
+                .filter(|index| shown[*index] && given(&self.absent, *index))
+                .map(Outcome::Absent),
+        );
         for (index, pick) in self.picks.iter().enumerate() {
-            if model.deletes(pick.kind) {
+            if shown[index] && given(&self.gone, index) && model.deletes(pick.kind) {
                 outcomes.push(Outcome::Gone(index));
             }
         }
-        if let super::By::Kind(_) = self.by {
+        if let super::By::Kind(_) = self.by
+            && !self.unauthenticated.0.is_empty()
+        {
             outcomes.push(Outcome::Unauthenticated);
         }
         for (index, arg) in self.args.iter().enumerate() {
-            if arg.can_be_invalid(self.strict) {
+            if given(&self.invalid, index) && arg.can_be_invalid(self.strict) {
                 outcomes.push(Outcome::Invalid(index));
             }
         }
         outcomes
     }
+
+    /// Whether any part of the request is a pick or a field of it. In what is computed from it, nothing can take the
+    /// place of an entity that never was.
+    fn shows(&self, pick: usize) -> bool {
+        let in_path = |part: &PathPart| matches!(part, PathPart::Pick(index) if *index == pick);
+        if self.request.parts.iter().any(in_path) {
+            return true;
+        }
+        let name = self.picks[pick].name.as_ref();
+        let mut templates = self.request.templates();
+        if let Some(auth) = &self.auth {
+            templates.extend(auth.headers.iter().map(|(_, t)| t));
+            templates.extend(auth.query.iter().map(|(_, t)| t));
+            templates.extend(auth.cookies.iter().map(|(_, t)| t));
+            templates.extend(auth.basic.iter().flat_map(|(user, word)| [user, word]));
+            templates.extend(&auth.bearer);
+        }
+        templates
+            .iter()
+            .flat_map(|template| template.expressions())
+            .any(|e| shows(&e.source, name))
+    }
+}
+
+/// Whether an expression is just a name, or a field of it: `context.token`.
+fn shows(source: &str, name: &str) -> bool {
+    let field = |rest: &str| {
+        rest.strip_prefix('.')
+            .is_some_and(|f| f.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    };
+    source
+        .trim()
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || field(rest))
 }

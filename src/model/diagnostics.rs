@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
+};
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +35,9 @@ pub struct ModelErrors {
 impl ModelErrors {
     /// Mistakes of a file, put in the order of the file.
     pub fn new(path: &str, source: Arc<str>, mut mistakes: Vec<Mistake>) -> ModelErrors {
-        mistakes.sort_by(|a, b| (a.span.start, a.span.end, &a.message).cmp(&(b.span.start, b.span.end, &b.message)));
+        mistakes.sort_by(|a, b| {
+            (a.span.start, a.span.end, &a.message).cmp(&(b.span.start, b.span.end, &b.message))
+        });
         mistakes.dedup();
         ModelErrors {
             path: path.to_owned(),
@@ -97,15 +101,18 @@ impl Diagnostic for Rendered<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = self.mistake.span.clone();
         let length = span.end.saturating_sub(span.start).max(1);
-        Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(
-            Some("here".into()),
-            (span.start, length),
-        ))))
+        Some(Box::new(std::iter::once(
+            LabeledSpan::new_primary_with_span(Some("here".into()), (span.start, length)),
+        )))
     }
 }
 
 /// `did you mean …?` where a candidate is near enough, and what to say otherwise.
-pub fn guess<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+pub fn guess<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    otherwise: &str,
+) -> String {
     match nearest(name, candidates) {
         Some(near) => format!("did you mean `{near}`?"),
         None => otherwise.to_owned(),

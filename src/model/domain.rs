@@ -202,7 +202,8 @@ impl Reader<'_> {
                 (a, b) => format!("{a} to {b}"),
             };
             let message = format!("`{name}` takes {wanted} arguments, and got {}", args.len());
-            self.mistakes.push((id, message, format!("write `{}`", usage(name))));
+            self.mistakes
+                .push((id, message, format!("write `{}`", usage(name))));
             return None;
         }
         match name {
@@ -252,7 +253,11 @@ impl Reader<'_> {
                     None => "x".into(),
                     Some(Some(Value::Text(prefix))) => prefix,
                     Some(_) => {
-                        self.mistake(args[0].id, "the prefix of `unique` is a string", "write `unique(\"user\")`");
+                        self.mistake(
+                            args[0].id,
+                            "the prefix of `unique` is a string",
+                            "write `unique(\"user\")`",
+                        );
                         return None;
                     }
                 };
@@ -260,7 +265,11 @@ impl Reader<'_> {
             }
             "pattern" => {
                 let Some(Value::Text(source)) = constant(&args[0]) else {
-                    self.mistake(args[0].id, "a pattern is a string", "write `pattern(\"[a-z]{3}\")`");
+                    self.mistake(
+                        args[0].id,
+                        "a pattern is a string",
+                        "write `pattern(\"[a-z]{3}\")`",
+                    );
                     return None;
                 };
                 // The drawing side reads patterns with regex-syntax; what it cannot draw must not pass here.
@@ -292,7 +301,8 @@ impl Reader<'_> {
     }
 
     fn mistake(&mut self, id: u64, message: &str, help: &str) {
-        self.mistakes.push((id, message.to_owned(), help.to_owned()));
+        self.mistakes
+            .push((id, message.to_owned(), help.to_owned()));
     }
 
     fn ordered(&mut self, ordered: bool, id: u64) -> Option<()> {
@@ -310,7 +320,11 @@ impl Reader<'_> {
         match constant(expr) {
             Some(Value::Int(int)) => Some(int),
             _ => {
-                self.mistake(expr.id, "a bound is a whole number", "write it out, such as 20; a bound cannot be computed");
+                self.mistake(
+                    expr.id,
+                    "a bound is a whole number",
+                    "write it out, such as 20; a bound cannot be computed",
+                );
                 None
             }
         }
@@ -321,7 +335,11 @@ impl Reader<'_> {
             Some(Value::Int(int)) => Some(int as f64),
             Some(Value::Number(number)) => Some(number.0),
             _ => {
-                self.mistake(expr.id, "a bound is a number", "write it out, such as 0.5; a bound cannot be computed");
+                self.mistake(
+                    expr.id,
+                    "a bound is a number",
+                    "write it out, such as 0.5; a bound cannot be computed",
+                );
                 None
             }
         }
@@ -377,7 +395,12 @@ pub fn constant(expr: &IdedExpr) -> Option<Value> {
             LiteralValue::Null => Value::Null,
             LiteralValue::Bytes(_) => return None,
         }),
-        Expr::List(list) => list.elements.iter().map(constant).collect::<Option<Vec<_>>>().map(|v| Value::List(v.into())),
+        Expr::List(list) => list
+            .elements
+            .iter()
+            .map(constant)
+            .collect::<Option<Vec<_>>>()
+            .map(|v| Value::List(v.into())),
         Expr::Map(map) => {
             let mut out = BTreeMap::new();
             for entry in &map.entries {
@@ -445,7 +468,10 @@ impl Domain {
                     && items.iter().all(|i| item.contains(i))
             }
             (Domain::Map(fields), Value::Map(map)) => fields.iter().all(|(name, domain)| {
-                domain.contains(map.get(&Value::text(name.as_str())).unwrap_or(&Value::Absent))
+                domain.contains(
+                    map.get(&Value::text(name.as_str()))
+                        .unwrap_or(&Value::Absent),
+                )
             }),
             (Domain::Tuple(domains), Value::List(items)) => {
                 domains.len() == items.len()

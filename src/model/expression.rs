@@ -22,7 +22,12 @@ use super::parts::{compared, unparse};
 use super::value::{Handle, KindId, Value};
 
 /// A native function that a Rust test registers for its models: values in, a value out.
-pub type NativeFunction = Arc<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync>;
+pub type NativeFunction = Arc<dyn Fn(&[Value]) -> Result<Value, NativeError> + Send + Sync>;
+
+/// Why a native function has no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NativeError(pub String);
 
 /// A compiled expression.
 #[derive(Debug)]
@@ -246,6 +251,20 @@ impl Expression {
         scope: &Scope<'_>,
         then: impl FnOnce(&dyn Val) -> Result<T, EvalError>,
     ) -> Result<T, EvalError> {
+        self.with_context(scope, |ast, context| {
+            match cel::Value::resolve_val(ast, context) {
+                Ok(val) => then(val.as_ref()),
+                Err(error) => Err(explain(&error)),
+            }
+        })
+    }
+
+    /// Hands the parsed expression, and what it is evaluated in, to `then`.
+    pub(super) fn with_context<T>(
+        &self,
+        scope: &Scope<'_>,
+        then: impl FnOnce(&IdedExpr, &Context<'_, '_>) -> T,
+    ) -> T {
         let mut context = Context::with_env(environment());
         context.set_variable_resolver(scope);
         for name in &self.uses.natives {
@@ -253,10 +272,7 @@ impl Expression {
                 add_native(&mut context, name, function.clone());
             }
         }
-        match cel::Value::resolve_val(&self.ast, &context) {
-            Ok(val) => then(val.as_ref()),
-            Err(error) => Err(explain(&error)),
-        }
+        then(&self.ast, &context)
     }
 }
 
@@ -328,7 +344,7 @@ fn add_native(context: &mut Context<'_, '_>, name: &str, function: NativeFunctio
             let values: Vec<Value> = args.iter().map(from_cel).collect();
             function(&values)
                 .map(|value| to_cel(&value))
-                .map_err(|message| ExecutionError::function_error(&called, message))
+                .map_err(|error| ExecutionError::function_error(&called, error))
         },
     );
     // A name that clashes with a built-in function is refused when it is registered.
@@ -759,9 +775,10 @@ impl Indexer for MapVal {
         Self: 'v,
     {
         let key = unwrap(index).map_err(|_| unknown())?;
-        let value = self.map.get(&key).ok_or_else(|| {
-            ExecutionError::no_such_key(&key.to_text(&|h| h.to_string().into()))
-        })?;
+        let value = self
+            .map
+            .get(&key)
+            .ok_or_else(|| ExecutionError::no_such_key(&key.to_text(&|h| h.to_string().into())))?;
         boxed(value, &self.layout, &self.mirror)
             .map(CowVal::Owned)
             .ok_or_else(unknown)

@@ -111,7 +111,10 @@ impl Model {
         if text.len() > MAX_BYTES {
             return Err(fail(vec![Mistake {
                 span: 0..0,
-                message: format!("the file has {} bytes, and a model at most {MAX_BYTES}", text.len()),
+                message: format!(
+                    "the file has {} bytes, and a model at most {MAX_BYTES}",
+                    text.len()
+                ),
                 help: "split it, or make each rule shorter".to_owned(),
             }]));
         }
@@ -169,7 +172,8 @@ struct Defaults {
 
 impl Default for Defaults {
     fn default() -> Self {
-        let exactly = |list: &[u16]| Statuses(list.iter().map(|s| StatusRange::Exactly(*s)).collect());
+        let exactly =
+            |list: &[u16]| Statuses(list.iter().map(|s| StatusRange::Exactly(*s)).collect());
         Defaults {
             unauthenticated: exactly(&[401]),
             absent: exactly(&[404]),
@@ -246,7 +250,10 @@ impl File<'_> {
             ],
         );
         let name = match top.get("model") {
-            Some(node) => self.reader.string(node, "the model's name").unwrap_or_default(),
+            Some(node) => self
+                .reader
+                .string(node, "the model's name")
+                .unwrap_or_default(),
             None if !top.lacks("model") => String::new(),
             None => {
                 self.reader.mistake(
@@ -374,7 +381,10 @@ impl File<'_> {
                 for (field, node) in self.reader.entries(node, "`fields`") {
                     self.reader.word(field, "a field");
                     // Of an unknown type anything may be, and nothing need be said.
-                    let ty = self.reader.ty(node).unwrap_or(Type::Optional(Box::new(Type::Any)));
+                    let ty = self
+                        .reader
+                        .ty(node)
+                        .unwrap_or(Type::Optional(Box::new(Type::Any)));
                     list.push((field.name.clone(), ty));
                 }
             }
@@ -390,7 +400,11 @@ impl File<'_> {
                 let found = known.iter().position(|(n, _)| *n == name);
                 if found.is_none() {
                     let names: Vec<&str> = known.iter().map(|(n, _)| n.as_str()).collect();
-                    let help = guess(&name, names.iter().copied(), &format!("its fields are {}", names.join(", ")));
+                    let help = guess(
+                        &name,
+                        names.iter().copied(),
+                        &format!("its fields are {}", names.join(", ")),
+                    );
                     let message = format!("{} has no field `{name}`", key.name);
                     file.reader.mistake(node.span.clone(), message, help);
                 }
@@ -442,13 +456,22 @@ impl File<'_> {
             let what = format!("`{}`", key.name);
             match key.name.as_str() {
                 "headers" => {
-                    auth.headers = self.reader.template_map(node, &what, env).unwrap_or_default();
+                    auth.headers = self
+                        .reader
+                        .template_map(node, &what, env)
+                        .unwrap_or_default();
                 }
                 "query" => {
-                    auth.query = self.reader.template_map(node, &what, env).unwrap_or_default();
+                    auth.query = self
+                        .reader
+                        .template_map(node, &what, env)
+                        .unwrap_or_default();
                 }
                 "cookies" => {
-                    auth.cookies = self.reader.template_map(node, &what, env).unwrap_or_default();
+                    auth.cookies = self
+                        .reader
+                        .template_map(node, &what, env)
+                        .unwrap_or_default();
                 }
                 "bearer" => auth.bearer = self.reader.template(node, env),
                 _ => {
@@ -502,7 +525,10 @@ impl File<'_> {
             };
             let ty = ty.unwrap_or(Type::Any);
             let initial = initial.unwrap_or_else(|| default_of(&ty).unwrap_or(Value::Unknown));
-            self.reader.schema.globals.push((key.name.clone(), ty.clone()));
+            self.reader
+                .schema
+                .globals
+                .push((key.name.clone(), ty.clone()));
             globals.push(Global {
                 name: key.name.clone(),
                 ty,
@@ -554,8 +580,13 @@ impl File<'_> {
                 // What is wrong with the rule itself has been said.
                 None if names.contains(&name.as_str()) => {}
                 None => {
-                    let help = guess(&name, names.iter().copied(), "name one of the rules under `rules:`");
-                    self.reader.mistake(span, format!("there is no rule `{name}`"), help);
+                    let help = guess(
+                        &name,
+                        names.iter().copied(),
+                        "name one of the rules under `rules:`",
+                    );
+                    self.reader
+                        .mistake(span, format!("there is no rule `{name}`"), help);
                 }
             }
         }
@@ -594,7 +625,11 @@ impl File<'_> {
         } else if by.is_none() {
             // Whoever was meant: nothing more is said of the names that he would bind.
             let kinds = self.reader.schema.kinds.iter().map(|k| k.name.clone());
-            env.names.extend(kinds.chain(["actor".to_owned()]).map(|name| (name, Type::Any)));
+            env.names.extend(
+                kinds
+                    .chain(["actor".to_owned()])
+                    .map(|name| (name, Type::Any)),
+            );
         }
         let picks = self.picks(&fields, &mut env);
         let args = self.arguments(&fields, &mut env);
@@ -712,8 +747,11 @@ impl File<'_> {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "say the name of an entity that has `auth`, or `anyone`".to_owned(),
                 };
-                self.reader
-                    .mistake(node.span.clone(), format!("there is no entity `{name}`"), help);
+                self.reader.mistake(
+                    node.span.clone(),
+                    format!("there is no entity `{name}`"),
+                    help,
+                );
                 None
             }
         }
@@ -983,8 +1021,11 @@ impl File<'_> {
                         Some(near) => format!("did you mean `{{{near}}}`?"),
                         None => "name a pick or an argument of the rule".to_owned(),
                     };
-                    self.reader
-                        .mistake(span, format!("`{{{inner}}}` is neither picked nor an argument"), help);
+                    self.reader.mistake(
+                        span,
+                        format!("`{{{inner}}}` is neither picked nor an argument"),
+                        help,
+                    );
                     sound = false;
                 }
             }
@@ -1035,7 +1076,9 @@ impl File<'_> {
                     "say it under `else:`, such as `else: 403`".to_owned(),
                 ),
                 Some(node) if matches!(node.data, Data::Map(_)) => {
-                    let parts = self.reader.fields(node, "`else`", &["status", "returns", "then"]);
+                    let parts = self
+                        .reader
+                        .fields(node, "`else`", &["status", "returns", "then"]);
                     match parts.get("status") {
                         Some(node) => statuses = self.reader.statuses(node),
                         None if !parts.lacks("status") => {}
@@ -1110,7 +1153,12 @@ impl File<'_> {
             Data::Map(_) => {
                 for (name, node) in self.reader.entries(either, "`either`") {
                     let parts = self.reader.fields(node, "an alternative", &known);
-                    successes.push(self.success(name, &parts, Some(name.name.as_str().into()), env));
+                    successes.push(self.success(
+                        name,
+                        &parts,
+                        Some(name.name.as_str().into()),
+                        env,
+                    ));
                 }
             }
             Data::List(items) => {
@@ -1300,7 +1348,11 @@ impl File<'_> {
             if !missing.is_empty() {
                 self.reader.mistake(
                     name.span.clone(),
-                    format!("this does not say the {} of the {}", missing.join(", "), name.name),
+                    format!(
+                        "this does not say the {} of the {}",
+                        missing.join(", "),
+                        name.name
+                    ),
                     "give every field a value, or make it optional: `string?`".to_owned(),
                 );
             }
@@ -1360,7 +1412,9 @@ impl File<'_> {
                 continue;
             };
             let mut inner = env.clone();
-            let list = self.reader.expression(list, "what `each` goes through", env);
+            let list = self
+                .reader
+                .expression(list, "what `each` goes through", env);
             let ty = match list.as_ref().map(|(_, ty)| ty.bare()) {
                 Some(Type::List(item)) => item.as_ref().clone(),
                 Some(Type::Map(key, _)) => key.as_ref().clone(),
@@ -1429,8 +1483,7 @@ impl File<'_> {
         };
         let (entity, kind, field) = match &node.expr {
             Expr::Select(select) if !select.test => {
-                let (entity, ty) =
-                    self.reader.key_part(&select.operand, &source, key, env)?;
+                let (entity, ty) = self.reader.key_part(&select.operand, &source, key, env)?;
                 let Type::Entity(kind) = ty.bare() else {
                     // Of what could not be read, the mistake has been reported.
                     if *ty.bare() != Type::Any || self.reader.mistakes.is_empty() {
@@ -1446,7 +1499,13 @@ impl File<'_> {
                 (Some(entity), Some(kind), field)
             }
             Expr::Ident(name) => {
-                match self.reader.schema.globals.iter().position(|(n, _)| n == name) {
+                match self
+                    .reader
+                    .schema
+                    .globals
+                    .iter()
+                    .position(|(n, _)| n == name)
+                {
                     Some(global) => (None, None, global),
                     None => {
                         not_a_place(self);
@@ -1532,8 +1591,18 @@ impl File<'_> {
             node,
             &what,
             &[
-                "about", "for", "when", "read", "by", "query", "headers", "json", "let", "always",
-                "eventually", "within",
+                "about",
+                "for",
+                "when",
+                "read",
+                "by",
+                "query",
+                "headers",
+                "json",
+                "let",
+                "always",
+                "eventually",
+                "within",
             ],
         );
         let mut env = Environment::default();
@@ -1548,8 +1617,11 @@ impl File<'_> {
                 None => {
                     let names = self.reader.schema.kinds.iter().map(|k| k.name.as_str());
                     let help = guess(&kind, names, "name one of the entities, in the singular");
-                    self.reader
-                        .mistake(node.span.clone(), format!("there is no entity `{kind}`"), help);
+                    self.reader.mistake(
+                        node.span.clone(),
+                        format!("there is no entity `{kind}`"),
+                        help,
+                    );
                     env.names.insert(kind, Type::Any);
                 }
             }
@@ -1582,10 +1654,14 @@ impl File<'_> {
                     }
                     None => None,
                 };
-                let names: Vec<&str> = each.iter().map(|(n, _): &(Arc<str>, _)| n.as_ref()).collect();
+                let names: Vec<&str> = each
+                    .iter()
+                    .map(|(n, _): &(Arc<str>, _)| n.as_ref())
+                    .collect();
                 let target = self.target(node, &env, &names, names.len());
-                let request =
-                    target.and_then(|(method, path, parts)| self.rest_of_request(&fields, &env, method, path, parts));
+                let request = target.and_then(|(method, path, parts)| {
+                    self.rest_of_request(&fields, &env, method, path, parts)
+                });
                 request.map(|request| Read { request, by })
             }
             None => {
@@ -1619,7 +1695,10 @@ impl File<'_> {
                         "what must hold always has no time: remove it, or say `eventually`",
                     );
                 }
-                (self.reader.condition(claim, "`always`", &claim_env)?, Mode::Always)
+                (
+                    self.reader.condition(claim, "`always`", &claim_env)?,
+                    Mode::Always,
+                )
             }
             (None, Some((key, claim))) => {
                 let within = match fields.get("within") {
@@ -1689,8 +1768,15 @@ impl File<'_> {
                 if kind.auth.is_none() {
                     self.reader.mistake(
                         rule.span.clone(),
-                        format!("the rule `{}` can never be tried: {} cannot act", rule.name, article(&kind.name)),
-                        format!("say under `entities: {}:` where its credentials go, with `auth:`", kind.name),
+                        format!(
+                            "the rule `{}` can never be tried: {} cannot act",
+                            rule.name,
+                            article(&kind.name)
+                        ),
+                        format!(
+                            "say under `entities: {}:` where its credentials go, with `auth:`",
+                            kind.name
+                        ),
                     );
                 }
             }
@@ -1704,7 +1790,10 @@ impl File<'_> {
                             rule.name,
                             article(&kind.name)
                         ),
-                        format!("add `creates: {{ {}: … }}` to the rule that makes one", kind.name),
+                        format!(
+                            "add `creates: {{ {}: … }}` to the rule that makes one",
+                            kind.name
+                        ),
                     );
                 }
             }
@@ -1720,7 +1809,9 @@ impl File<'_> {
             .chain(std::iter::once(("unauthenticated", &rule.unauthenticated)))
         {
             if statuses.is_any() {
-                self.notes.unchecked.push((rule.name.clone(), outcome.to_owned()));
+                self.notes
+                    .unchecked
+                    .push((rule.name.clone(), outcome.to_owned()));
             }
         }
         for success in &rule.successes {
@@ -1731,7 +1822,9 @@ impl File<'_> {
     fn note_copies(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::Create { kind, fields, span, .. } => {
+                Effect::Create {
+                    kind, fields, span, ..
+                } => {
                     let schema = self.reader.schema.of(*kind);
                     for ((name, ty), template) in schema.fields.iter().zip(fields) {
                         let copied = template.as_ref().is_some_and(Template::needs_answer);
@@ -1770,12 +1863,20 @@ fn names_under(fields: &Fields<'_>, key: &str) -> Vec<String> {
 
 /// What to do about a text that is not YAML, by what the parser says and what people most often get wrong.
 fn not_yaml(text: &str, message: &str) -> String {
-    let tabbed = text.lines().any(|l| l.trim_start_matches(' ').starts_with('\t'));
+    let tabbed = text
+        .lines()
+        .any(|l| l.trim_start_matches(' ').starts_with('\t'));
     let help = match message {
         _ if tabbed => "indent with spaces; YAML takes no tabs",
-        m if m.contains("alias") || m.contains("anchor") => "an alias `*name` needs an anchor `&name` before it",
-        m if m.contains("plain word") => "write a word before the colon; a key with { or [ in it needs quotes",
-        _ => "look for an unclosed bracket or quote, an uneven indent, or a text that needs quotes: one with `: ` or ` #` in it, or that begins with [, {, \", ', *, &, ! or |",
+        m if m.contains("alias") || m.contains("anchor") => {
+            "an alias `*name` needs an anchor `&name` before it"
+        }
+        m if m.contains("plain word") => {
+            "write a word before the colon; a key with { or [ in it needs quotes"
+        }
+        _ => {
+            "look for an unclosed bracket or quote, an uneven indent, or a text that needs quotes: one with `: ` or ` #` in it, or that begins with [, {, \", ', *, &, ! or |"
+        }
     };
     help.to_owned()
 }
@@ -1789,7 +1890,9 @@ fn constant_of(template: &Template) -> Option<Value> {
             Some(Value::List(items.into()))
         }
         Template::Map(fields) => {
-            let fields = fields.iter().map(|(k, t)| Some((Value::text(k.as_str()), constant_of(t)?)));
+            let fields = fields
+                .iter()
+                .map(|(k, t)| Some((Value::text(k.as_str()), constant_of(t)?)));
             Some(Value::Map(Arc::new(fields.collect::<Option<_>>()?)))
         }
         Template::Expression(_) | Template::Text(_) => None,
@@ -1847,4 +1950,3 @@ fn plural_of(name: &str) -> String {
     }
     format!("{name}s")
 }
-

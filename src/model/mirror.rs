@@ -19,22 +19,33 @@ pub struct Record {
 /// The reference state of one plan.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Mirror {
-    kinds: Arc<[OrdMap<Handle, Record>]>,
-    globals: Arc<[Value]>,
+    // One pointer: expressions hold a clone for each entity that they look at.
+    state: Arc<State>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct State {
+    kinds: Vec<OrdMap<Handle, Record>>,
+    globals: Vec<Value>,
 }
 
 impl Mirror {
     /// An empty mirror of `kinds` kinds of entity, with the given globals.
     pub fn new(kinds: usize, globals: Vec<Value>) -> Mirror {
         Mirror {
-            kinds: vec![OrdMap::new(); kinds].into(),
-            globals: globals.into(),
+            state: Arc::new(State {
+                kinds: vec![OrdMap::new(); kinds],
+                globals,
+            }),
         }
     }
 
     /// The record of an entity, if it was ever created.
     pub fn get(&self, handle: Handle) -> Option<&Record> {
-        self.kinds.get(usize::from(handle.kind.0))?.get(&handle)
+        self.state
+            .kinds
+            .get(usize::from(handle.kind.0))?
+            .get(&handle)
     }
 
     /// Whether the entity exists and has not been deleted.
@@ -44,7 +55,8 @@ impl Mirror {
 
     /// Every entity of a kind, deleted ones too, in order of creation.
     pub fn all(&self, kind: KindId) -> impl DoubleEndedIterator<Item = (Handle, &Record)> {
-        self.kinds
+        self.state
+            .kinds
             .get(usize::from(kind.0))
             .into_iter()
             .flat_map(|map| map.iter().map(|(handle, record)| (*handle, record)))
@@ -59,30 +71,31 @@ impl Mirror {
 
     /// How many entities of a kind there ever were.
     pub fn count(&self, kind: KindId) -> usize {
-        self.kinds
+        self.state
+            .kinds
             .get(usize::from(kind.0))
             .map_or(0, OrdMap::len)
     }
 
     /// How many entities of all kinds there ever were.
     pub fn len(&self) -> usize {
-        self.kinds.iter().map(OrdMap::len).sum()
+        self.state.kinds.iter().map(OrdMap::len).sum()
     }
 
     /// Whether nothing was ever created.
     pub fn is_empty(&self) -> bool {
-        self.kinds.iter().all(OrdMap::is_empty)
+        self.state.kinds.iter().all(OrdMap::is_empty)
     }
 
     /// The value of a global, by its position.
     pub fn global(&self, index: usize) -> Option<&Value> {
-        self.globals.get(index)
+        self.state.globals.get(index)
     }
 
     /// Sets a global, by its position.
     pub fn set_global(&mut self, index: usize, value: Value) {
-        let globals = Arc::make_mut(&mut self.globals);
-        if let Some(slot) = globals.get_mut(index) {
+        let state = Arc::make_mut(&mut self.state);
+        if let Some(slot) = state.globals.get_mut(index) {
             *slot = value;
         }
     }
@@ -93,18 +106,32 @@ impl Mirror {
             fields: fields.into(),
             gone: false,
         };
-        if let Some(map) = Arc::make_mut(&mut self.kinds).get_mut(usize::from(handle.kind.0)) {
+        if let Some(map) = Arc::make_mut(&mut self.state)
+            .kinds
+            .get_mut(usize::from(handle.kind.0))
+        {
             map.insert(handle, record);
         }
     }
 
     /// Changes the record of an entity; nothing happens where there is none.
     pub fn update(&mut self, handle: Handle, change: impl FnOnce(&mut Record)) {
-        if let Some(record) = Arc::make_mut(&mut self.kinds)
+        if let Some(record) = Arc::make_mut(&mut self.state)
+            .kinds
             .get_mut(usize::from(handle.kind.0))
             .and_then(|map| map.get_mut(&handle))
         {
             change(record);
+        }
+    }
+
+    /// Forgets an entity altogether.
+    pub fn forget(&mut self, handle: Handle) {
+        if let Some(map) = Arc::make_mut(&mut self.state)
+            .kinds
+            .get_mut(usize::from(handle.kind.0))
+        {
+            map.remove(&handle);
         }
     }
 

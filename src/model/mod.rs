@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod diagnostics;
+mod distance;
 pub mod domain;
 pub mod expression;
 mod file;

@@ -110,6 +110,7 @@ impl Model {
         let rule = &self.rules[action.rule];
         let mut failing = self.implied(mirror, action);
         let structural = !failing.is_empty();
+        let mut certain = structural;
         let mut open = false;
         let scope = Scope {
             before: Some(mirror),
@@ -120,6 +121,7 @@ impl Model {
                 Ok(true) => {}
                 Ok(false) => {
                     failing.push(Outcome::Refused(index));
+                    certain = true;
                     if rule.strict_order {
                         break;
                     }
@@ -133,10 +135,6 @@ impl Model {
                 }
             }
         }
-        let certain = failing.iter().any(|outcome| match outcome {
-            Outcome::Refused(index) => rule.requires[*index].that.eval_bool(&scope) == Ok(false),
-            _ => true,
-        });
         if !certain || failing.is_empty() {
             failing.extend(self.successes(rule, &scope));
         }
@@ -239,12 +237,7 @@ impl Model {
     }
 
     /// Binds names whose expressions have a value; the others stay unbound, which is unknown.
-    pub fn bind_lets(
-        &self,
-        names: &mut Names,
-        mirror: &Mirror,
-        lets: &[(Arc<str>, Expression)],
-    ) {
+    pub fn bind_lets(&self, names: &mut Names, mirror: &Mirror, lets: &[(Arc<str>, Expression)]) {
         for (name, expression) in lets {
             let value = {
                 let scope = Scope {
@@ -309,7 +302,10 @@ pub fn bind_answer(names: &mut Names, answer: Option<&Answer>) {
     if let Some(answer) = answer {
         names.bind(BODY.with(Arc::clone), answer.body.clone());
         names.bind(HEADERS.with(Arc::clone), answer.headers.clone());
-        names.bind(STATUS.with(Arc::clone), Value::Int(i64::from(answer.status)));
+        names.bind(
+            STATUS.with(Arc::clone),
+            Value::Int(i64::from(answer.status)),
+        );
     }
 }
 
@@ -455,10 +451,28 @@ impl Work<'_> {
             nth: *nth,
         };
         *nth += 1;
+        self.supersede(mirror, kind, &values);
         mirror.insert(handle, values);
         self.touch(handle);
         self.applied.created.push(handle);
         self.names.bind(name.clone(), Value::Entity(handle));
+    }
+
+    /// Forgets a deleted entity whose key is used again: in a path it would be the new one.
+    fn supersede(&self, mirror: &mut Mirror, kind: KindId, values: &[Value]) {
+        let Some(key) = self.model.kind(kind).key else {
+            return;
+        };
+        let Some(value) = values.get(key).filter(|v| !v.has_unknown()) else {
+            return;
+        };
+        let old = mirror
+            .all(kind)
+            .find(|(_, record)| record.gone && record.fields.get(key) == Some(value))
+            .map(|(handle, _)| handle);
+        if let Some(old) = old {
+            mirror.forget(old);
+        }
     }
 
     /// Sets a place, or unsets it.
@@ -547,10 +561,9 @@ impl Argument {
         match (self.sent, &self.domain) {
             (Sent::Within, _) => false,
             (_, Domain::Computed(_) | Domain::Json | Domain::Constant(_)) => false,
-            (Sent::Json, Domain::Optional(inner)) => match inner.as_ref() {
-                Domain::Computed(_) | Domain::Json => false,
-                _ => true,
-            },
+            (Sent::Json, Domain::Optional(inner)) => {
+                !matches!(inner.as_ref(), Domain::Computed(_) | Domain::Json)
+            }
             (Sent::Json, _) => true,
             // As text, `true` and `12` are texts like any other, and what is empty may count as missing.
             (Sent::Text, Domain::Optional(inner)) => bounded(inner, strict),

@@ -141,7 +141,11 @@ impl<'a> Reader<'a> {
                 && opens_more_than_it_closes(text)
             {
                 if self.muted.insert(cut.span.start) {
-                    let whole = self.text.get(cut.span.start..key.span.end).unwrap_or(text).replace('\n', " ");
+                    let whole = self
+                        .text
+                        .get(cut.span.start..key.span.end)
+                        .unwrap_or(text)
+                        .replace('\n', " ");
                     let quote = if whole.contains('"') { '\'' } else { '"' };
                     self.mistake(
                         cut.span.clone(),
@@ -346,7 +350,9 @@ impl<'a> Reader<'a> {
         let ty = parsed.and_then(|ast| self.type_of(&ast));
         if ty.is_none() {
             let kinds: Vec<&str> = self.schema.kinds.iter().map(|k| k.name.as_str()).collect();
-            let scalars = ["string", "int", "number", "bool", "time", "json", "secret", "private"];
+            let scalars = [
+                "string", "int", "number", "bool", "time", "json", "secret", "private",
+            ];
             let word = text.trim_end_matches('?');
             let alias = match word {
                 "float" | "double" | "decimal" => Some("number"),
@@ -446,12 +452,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An expression that yields true or false.
-    pub fn condition(
-        &mut self,
-        node: &Node,
-        what: &str,
-        env: &Environment,
-    ) -> Option<Expression> {
+    pub fn condition(&mut self, node: &Node, what: &str, env: &Environment) -> Option<Expression> {
         let (expression, ty) = self.expression(node, what, env)?;
         if !matches!(ty.bare(), Type::Bool | Type::Any) {
             let shown = self.schema.a(&ty);
@@ -467,7 +468,11 @@ impl<'a> Reader<'a> {
 
     /// Whether a scalar stands in the file without quotes.
     fn is_plain(&self, node: &Node) -> bool {
-        !self.text.get(node.span.start..).unwrap_or_default().starts_with(['"', '\''])
+        !self
+            .text
+            .get(node.span.start..)
+            .unwrap_or_default()
+            .starts_with(['"', '\''])
     }
 
     fn parse(&mut self, text: &str, origin: &Origin) -> Option<(IdedExpr, SourceInfo)> {
@@ -485,7 +490,11 @@ impl<'a> Reader<'a> {
                     let column = usize::try_from(error.pos.1 - 1).unwrap_or(0);
                     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
                     let rest = text.get(before..).unwrap_or_default();
-                    at = before + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
+                    at = before
+                        + rest
+                            .char_indices()
+                            .nth(column)
+                            .map_or(rest.len(), |(at, _)| at);
                 }
                 let said = first.map_or("", |e| e.msg.as_str());
                 let (length, message, help) = unparsable(&text[at..], said);
@@ -524,8 +533,7 @@ impl<'a> Reader<'a> {
     ) -> Option<(Expression, Type)> {
         let (ty, uses, problems) = typing::check(ast, source, &self.schema, env);
         if problems.is_empty() {
-            let expression =
-                Expression::new(text.into(), origin.span.clone(), ast.clone(), uses);
+            let expression = Expression::new(text.into(), origin.span.clone(), ast.clone(), uses);
             return Some((expression, ty));
         }
         for problem in problems {
@@ -652,14 +660,12 @@ impl<'a> Reader<'a> {
                 let result = domain::read(&ast, &mut |expr| {
                     let (_, uses, problems) = typing::check(expr, &source, schema, env);
                     let sound = problems.is_empty();
-                    mistakes.extend(
-                        problems
-                            .into_iter()
-                            .map(|p| (p.range, p.message, p.help)),
-                    );
+                    mistakes.extend(problems.into_iter().map(|p| (p.range, p.message, p.help)));
                     let shown: Arc<str> = match expr.id == ast.id {
                         true => text.as_str().into(),
-                        false => argument_text(&text, expr, &source).unwrap_or("an expression").into(),
+                        false => argument_text(&text, expr, &source)
+                            .unwrap_or("an expression")
+                            .into(),
                     };
                     let span = origin.span.clone();
                     sound.then(|| Arc::new(Expression::new(shown, span, expr.clone(), uses)))
@@ -740,7 +746,9 @@ fn opens_more_than_it_closes(text: &str) -> bool {
 /// How a map is written.
 fn shape(what: &str) -> String {
     let example = match what {
-        "a model" => "begin the file with `model: NAME`, then `entities:`, `rules:` and `invariants:`",
+        "a model" => {
+            "begin the file with `model: NAME`, then `entities:`, `rules:` and `invariants:`"
+        }
         "`entities`" => "write `NAME: { fields: { … } }`, one in a line",
         "`fields`" => "write `{ NAME: TYPE, … }`",
         "`pick`" => "write `pick: { NAME: PLURAL }`",
@@ -750,7 +758,9 @@ fn shape(what: &str) -> String {
         "`requires`" => "write `requires: { NAME: { that: EXPRESSION, else: STATUS } }`",
         "`creates`" => "write `creates: { ENTITY: { FIELD: VALUE, … } }`",
         "`sets`" => "write `sets: { PLACE: VALUE }`",
-        "`auth`" => "write `auth: { bearer: \"${self.token}\" }`, or `headers`, `query`, `cookies`, `basic`",
+        "`auth`" => {
+            "write `auth: { bearer: \"${self.token}\" }`, or `headers`, `query`, `cookies`, `basic`"
+        }
         _ if what.starts_with("the requirement") => "write `{ that: EXPRESSION, else: STATUS }`",
         _ => "write `KEY: VALUE` pairs, one in a line below, or in braces",
     };
@@ -760,7 +770,10 @@ fn shape(what: &str) -> String {
 /// What is wrong with an expression that does not parse, from what is left of it where the parser gave up and from what
 /// the parser says: how many bytes it is about, what is wrong, and what to do.
 fn unparsable(rest: &str, said: &str) -> (usize, String, String) {
-    let word = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    let word = rest.len()
+        - rest
+            .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
+            .len();
     let signs = ["==", "!=", "<=", ">=", "=>", "&&", "||"];
     let length = match word {
         0 if signs.iter().any(|sign| rest.starts_with(sign)) => 2,
@@ -787,9 +800,15 @@ fn unparsable(rest: &str, said: &str) -> (usize, String, String) {
         "\"" | "'" => "close the quote; within a text in double quotes write \\\"",
         "$" => "an expression is written bare, without `${…}`",
         "=>" => "write `>=`",
-        _ => "expressions are CEL: https://cel.dev. Look for a value or an operator that is missing before this, or a bracket too many",
+        _ => {
+            "expressions are CEL: https://cel.dev. Look for a value or an operator that is missing before this, or a bracket too many"
+        }
     };
-    (length, format!("`{found}` cannot stand here"), help.to_owned())
+    (
+        length,
+        format!("`{found}` cannot stand here"),
+        help.to_owned(),
+    )
 }
 
 /// The text of an argument of a generator: from where it begins to the comma or bracket that ends it.
@@ -799,7 +818,11 @@ fn argument_text<'t>(text: &'t str, expr: &IdedExpr, source: &SourceInfo) -> Opt
         match &expr.expr {
             Expr::Select(select) => own.min(first(&select.operand, source)),
             Expr::Call(call) => {
-                let inner = call.target.iter().map(|t| first(t, source)).chain(call.args.iter().map(|a| first(a, source)));
+                let inner = call
+                    .target
+                    .iter()
+                    .map(|t| first(t, source))
+                    .chain(call.args.iter().map(|a| first(a, source)));
                 inner.fold(own, usize::min)
             }
             Expr::Comprehension(c) => own.min(first(&c.iter_range, source)),
@@ -809,7 +832,10 @@ fn argument_text<'t>(text: &'t str, expr: &IdedExpr, source: &SourceInfo) -> Opt
     let start = first(expr, source);
     // A bracket that only groups belongs to the argument, but not to the tree.
     let before = text.get(..start)?.trim_end();
-    if before.strip_suffix('(').is_some_and(|b| !b.trim_end().ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
+    if before.strip_suffix('(').is_some_and(|b| {
+        !b.trim_end()
+            .ends_with(|c: char| c.is_alphanumeric() || c == '_')
+    }) {
         return None;
     }
     let mut depth = 0usize;
@@ -820,7 +846,9 @@ fn argument_text<'t>(text: &'t str, expr: &IdedExpr, source: &SourceInfo) -> Opt
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}' | ',') if depth == 0 => return Some(text[start..start + at].trim()),
+            (None, ')' | ']' | '}' | ',') if depth == 0 => {
+                return Some(text[start..start + at].trim());
+            }
             (None, ')' | ']' | '}') => depth -= 1,
             (None, _) => {}
         }

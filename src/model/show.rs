@@ -11,7 +11,8 @@ use super::types::Type;
 use super::typing::article;
 use super::value::Value;
 use super::{
-    Argument, Auth, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place, Request, Rule, Statuses,
+    Argument, Auth, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place,
+    Request, Rule, Statuses,
 };
 
 impl Model {
@@ -56,8 +57,14 @@ impl Book<'_> {
             for global in &model.globals {
                 let ty = self.ty(&global.ty);
                 match &global.initial {
-                    Value::Unknown => self.line(format_args!("- `{}`: {ty}, unknown at first", global.name)),
-                    value => self.line(format_args!("- `{}`: {ty}, at first {}", global.name, literal(value))),
+                    Value::Unknown => {
+                        self.line(format_args!("- `{}`: {ty}, unknown at first", global.name))
+                    }
+                    value => self.line(format_args!(
+                        "- `{}`: {ty}, at first {}",
+                        global.name,
+                        literal(value)
+                    )),
                 }
             }
         }
@@ -101,7 +108,10 @@ impl Book<'_> {
     }
 
     fn kind(&mut self, kind: &Kind) {
-        self.line(format_args!("\n### {} (plural: {})", kind.name, kind.plural));
+        self.line(format_args!(
+            "\n### {} (plural: {})",
+            kind.name, kind.plural
+        ));
         self.about(&kind.about);
         let mut rows = Vec::new();
         for (index, field) in kind.fields.iter().enumerate() {
@@ -112,11 +122,18 @@ impl Book<'_> {
             if kind.owner == Some(index) {
                 remarks.push("its owner");
             }
-            rows.push(vec![field.name.clone(), self.ty(&field.ty), remarks.join(", ")]);
+            rows.push(vec![
+                field.name.clone(),
+                self.ty(&field.ty),
+                remarks.join(", "),
+            ]);
         }
         self.table(&["field", "type", ""], &rows);
         if let Some(auth) = &kind.auth {
-            self.line(format_args!("\nIt can act, and shows who it is by {}.", credentials(auth)));
+            self.line(format_args!(
+                "\nIt can act, and shows who it is by {}.",
+                credentials(auth)
+            ));
         }
     }
 
@@ -136,12 +153,22 @@ impl Book<'_> {
         for pick in &rule.picks {
             let kind = self.model.kind(pick.kind);
             match &pick.from {
-                None => self.line(format_args!("- picks `{}` from `{}`", pick.name, kind.plural)),
-                Some(from) => self.line(format_args!("- picks `{}` from `{}`", pick.name, source(from))),
+                None => self.line(format_args!(
+                    "- picks `{}` from `{}`",
+                    pick.name, kind.plural
+                )),
+                Some(from) => self.line(format_args!(
+                    "- picks `{}` from `{}`",
+                    pick.name,
+                    source(from)
+                )),
             }
         }
         for Argument { name, domain, .. } in &rule.args {
-            self.line(format_args!("- with `{name}`: `{}`", one_line(&domain.show())));
+            self.line(format_args!(
+                "- with `{name}`: `{}`",
+                one_line(&domain.show())
+            ));
         }
         for (name, expression) in &rule.lets {
             self.line(format_args!("- where `{name}` is `{}`", source(expression)));
@@ -160,10 +187,14 @@ impl Book<'_> {
             )),
         }
         if rule.strict_order && rule.requires.len() > 1 {
-            self.line(format_args!("- of several requirements that fail, the first decides"));
+            self.line(format_args!(
+                "- of several requirements that fail, the first decides"
+            ));
         }
         if rule.strict {
-            self.line(format_args!("- strict: what only a lenient server takes for valid is refused, too"));
+            self.line(format_args!(
+                "- strict: what only a lenient server takes for valid is refused, too"
+            ));
         }
         if rule.weight != 1 {
             self.line(format_args!("- weight {}", rule.weight));
@@ -177,7 +208,11 @@ impl Book<'_> {
             .into_iter()
             .map(|outcome| {
                 let statuses = self.model.statuses(index, outcome);
-                vec![outcome.name(rule), statuses_of(statuses), why(rule, outcome)]
+                vec![
+                    outcome.name(rule),
+                    statuses_of(statuses),
+                    why(rule, outcome),
+                ]
             })
             .collect();
         self.table(&["outcome", "status", "when"], &rows);
@@ -190,12 +225,19 @@ impl Book<'_> {
             self.consequences(&whose, &success.effects, &success.returns);
         }
         for requirement in &rule.requires {
-            self.consequences(&requirement.name, &requirement.effects, &requirement.returns);
+            self.consequences(
+                &requirement.name,
+                &requirement.effects,
+                &requirement.returns,
+            );
         }
     }
 
     fn request(&mut self, request: &Request) {
-        self.line(format_args!("- sends `{} {}`", request.method, request.path));
+        self.line(format_args!(
+            "- sends `{} {}`",
+            request.method, request.path
+        ));
         let parts = [("query", &request.query), ("headers", &request.headers)];
         for (what, fields) in parts {
             if !fields.is_empty() {
@@ -232,13 +274,18 @@ impl Book<'_> {
                     let kind = self.model.kind(*kind);
                     self.line(format_args!("{indent}- there is a new `{}`", kind.name));
                     for (field, value) in kind.fields.iter().zip(fields) {
-                        let value = value.as_ref().map_or("unknown".to_owned(), |v| format!("`{}`", template(v)));
+                        let value = value
+                            .as_ref()
+                            .map_or("unknown".to_owned(), |v| format!("`{}`", template(v)));
                         self.line(format_args!("{indent}  - {}: {value}", field.name));
                     }
                 }
                 Effect::Set { place, value } => {
                     let place = one_line(&place.source);
-                    self.line(format_args!("{indent}- `{place}` becomes `{}`", template(value)));
+                    self.line(format_args!(
+                        "{indent}- `{place}` becomes `{}`",
+                        template(value)
+                    ));
                 }
                 Effect::Unset(Place { source, keys, .. }) => {
                     let source = one_line(source);
@@ -250,8 +297,15 @@ impl Book<'_> {
                 Effect::Delete { what, .. } => {
                     self.line(format_args!("{indent}- `{}` goes", source(what)));
                 }
-                Effect::Each { name, list, effects } => {
-                    self.line(format_args!("{indent}- for each `{name}` of `{}`", source(list)));
+                Effect::Each {
+                    name,
+                    list,
+                    effects,
+                } => {
+                    self.line(format_args!(
+                        "{indent}- for each `{name}` of `{}`",
+                        source(list)
+                    ));
                     self.effects(effects, depth + 1);
                 }
                 Effect::When { when, effects } => match when {
@@ -312,11 +366,20 @@ impl Book<'_> {
         }
         let head = head.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>();
         let rows: Vec<&Vec<String>> = std::iter::once(&head).chain(rows).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<usize> = (0..head.len()).map(width).collect();
         self.line(format_args!(""));
         for row in rows {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, w)| format!("{cell:w$}")).collect();
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, w)| format!("{cell:w$}"))
+                .collect();
             self.line(format_args!("    {}", cells.join("  ").trim_end()));
         }
     }
@@ -366,7 +429,11 @@ fn credentials(auth: &Auth) -> String {
         ("cookie", &auth.cookies),
     ];
     for (what, fields) in named {
-        places.extend(fields.iter().map(|(name, _)| format!("the {what} `{name}`")));
+        places.extend(
+            fields
+                .iter()
+                .map(|(name, _)| format!("the {what} `{name}`")),
+        );
     }
     if auth.basic.is_some() {
         places.push("a user name and a password (Basic)".to_owned());
@@ -410,11 +477,17 @@ fn map(fields: &[(String, Template)]) -> String {
 }
 
 fn literal(value: &Value) -> String {
-    value.to_json(&|handle| handle.to_string().into()).to_string()
+    value
+        .to_json(&|handle| handle.to_string().into())
+        .to_string()
 }
 
 fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+    text.lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -471,7 +544,8 @@ invariants:
     eventually: body.text == note.text
     within: 1500ms
 "#;
-        let model = Model::parse("notes.yaml", text).unwrap_or_else(|e| panic!("{}", e.render(false, 100)));
+        let model =
+            Model::parse("notes.yaml", text).unwrap_or_else(|e| panic!("{}", e.render(false, 100)));
         let expected = r#"# notes
 
 Users write notes.

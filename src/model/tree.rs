@@ -84,7 +84,9 @@ pub fn parse(text: &str) -> Result<Node, (Range<usize>, String)> {
     };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let error = error.without_snippet();
-        let start = error.location().map_or(0, |l| offset(text, l.line(), l.column()));
+        let start = error
+            .location()
+            .map_or(0, |l| offset(text, l.line(), l.column()));
         let mut message = error.to_string();
         if let Some(at) = message.find(" at line ") {
             message.truncate(at);
@@ -191,7 +193,10 @@ fn offset(text: &str, line: u64, column: u64) -> usize {
     for (number, content) in (1u64..).zip(text.split_inclusive('\n')) {
         if number == line {
             let column = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
-            let within = content.char_indices().nth(column).map_or(content.len(), |(at, _)| at);
+            let within = content
+                .char_indices()
+                .nth(column)
+                .map_or(content.len(), |(at, _)| at);
             return start + within;
         }
         start += content.len();
@@ -235,7 +240,10 @@ mod tests {
         let Data::Map(entries) = &tree.data else {
             panic!("a map")
         };
-        assert_eq!([entries[0].0.name.as_str(), entries[1].0.name.as_str()], ["n", "on"]);
+        assert_eq!(
+            [entries[0].0.name.as_str(), entries[1].0.name.as_str()],
+            ["n", "on"]
+        );
         assert!(matches!(&entries[0].1.data, Data::Text(t) if t == "yes"));
         assert!(matches!(entries[1].1.data, Data::Bool(false)));
     }

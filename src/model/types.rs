@@ -52,6 +52,16 @@ impl Type {
         )
     }
 
+    /// Whether a value of this type is a secret, or holds some.
+    pub fn is_secret(&self) -> bool {
+        match self {
+            Type::Secret => true,
+            Type::Optional(inner) | Type::List(inner) => inner.is_secret(),
+            Type::Map(key, value) => key.is_secret() || value.is_secret(),
+            _ => false,
+        }
+    }
+
     /// Whether a value of one type can ever equal a value of the other.
     pub fn comparable(&self, other: &Type) -> bool {
         let nullable = |t: &Type| matches!(t, Type::Optional(_) | Type::Null);

@@ -259,17 +259,17 @@ impl Checker<'_> {
                         });
                     }
                 }
-                Type::Map(
-                    Box::new(Type::Any),
-                    Box::new(value.unwrap_or(Type::Any)),
-                )
+                Type::Map(Box::new(Type::Any), Box::new(value.unwrap_or(Type::Any)))
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension),
             Expr::Struct(s) => {
                 let range = self.range(expr.id);
                 self.problem(
                     range,
-                    format!("`{}{{…}}` builds a message, which models do not have", s.type_name),
+                    format!(
+                        "`{}{{…}}` builds a message, which models do not have",
+                        s.type_name
+                    ),
                     "write a map: {\"key\": value}",
                 );
                 Type::Any
@@ -350,10 +350,9 @@ impl Checker<'_> {
                         let names = schema.fields.iter().map(|(n, _)| n.as_str());
                         let help = match nearest(field, names.clone()) {
                             Some(near) => format!("did you mean `{near}`?"),
-                            None => format!(
-                                "its fields are {}",
-                                names.collect::<Vec<_>>().join(", ")
-                            ),
+                            None => {
+                                format!("its fields are {}", names.collect::<Vec<_>>().join(", "))
+                            }
                         };
                         let message = format!("{} has no field `{field}`", schema.name);
                         let range = self.field_range(id, field);
@@ -372,7 +371,11 @@ impl Checker<'_> {
                 }
                 let range = self.field_range(id, field);
                 let plurals = self.schema.kinds.iter().map(|k| k.plural.as_str());
-                let help = guess(field, plurals, "`before` holds the plurals and the globals, as they were before the step");
+                let help = guess(
+                    field,
+                    plurals,
+                    "`before` holds the plurals and the globals, as they were before the step",
+                );
                 self.problem(range, format!("`before` has no `{field}`"), help);
                 Type::Any
             }
@@ -504,7 +507,11 @@ impl Checker<'_> {
                 if a == b { a.clone() } else { Type::Any }
             }
             (op::SUBSTRACT | op::MULTIPLY | op::DIVIDE | op::MODULO, [a, b]) => {
-                if a == b { a.clone() } else { Type::Any }
+                if a == b {
+                    a.clone()
+                } else {
+                    Type::Any
+                }
             }
             (op::NEGATE, [a]) => a.clone(),
             (op::OPT_SELECT | op::OPT_INDEX, _) => Type::Any,
@@ -518,7 +525,10 @@ impl Checker<'_> {
             let shown = self.schema.a(ty);
             self.problem(
                 range,
-                format!("`{}` needs true or false, and got {shown}", readable_operator(name)),
+                format!(
+                    "`{}` needs true or false, and got {shown}",
+                    readable_operator(name)
+                ),
                 "compare it with something: `x == …`, `x != null`",
             );
         }

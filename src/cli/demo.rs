@@ -1,0 +1,142 @@
+//! `gainsay demo`: an embedded server with a planted bug, found, boiled down and explained.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::run::{ending, summarise};
+use super::terminal::Terminal;
+use super::{Ending, Failure, seeds};
+use crate::campaign::{self, campaign};
+use crate::demo::deep_sci_fi::{self as server, Bug};
+use crate::drive::{Client, Limits};
+use crate::generate::{Generator, Options};
+use crate::model::Model;
+use crate::report;
+use crate::run::Runner;
+
+/// The model of the demo server, as it ships.
+const MODEL: &str = include_str!("../../models/deep-sci-fi.yaml");
+
+/// The bug of a demo that names none: deep enough to show what a plan is, and short enough to read.
+const DEFAULT_BUG: Bug = Bug::SecondVoteCrashes;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Which planted bug, by name; several can be on at once
+    #[arg(long, value_name = "NAME")]
+    bug: Vec<Bug>,
+    /// No bug at all: everything should hold
+    #[arg(long, conflicts_with = "bug")]
+    sound: bool,
+    /// List the planted bugs
+    #[arg(long)]
+    list: bool,
+    /// Only serve, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
+    /// The port of the server (any that is free)
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+    /// The seeds, one plan each
+    #[arg(long, value_name = "A..B", default_value = "0..25", value_parser = seeds)]
+    seeds: std::ops::Range<u64>,
+    /// Plans at once
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    jobs: usize,
+}
+
+pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
+    if arguments.list {
+        let width = Bug::ALL.iter().map(|b| b.name().len()).max().unwrap_or(0);
+        let lines: Vec<_> = Bug::ALL
+            .iter()
+            .map(|bug| format!("{:width$}  {}", bug.name(), bug.about()))
+            .collect();
+        terminal.print(&lines.join("\n"));
+        return Ok(Ending::Held);
+    }
+    let bugs = match (arguments.bug.is_empty(), arguments.sound || arguments.serve) {
+        (true, false) => vec![DEFAULT_BUG],
+        (true, true) => Vec::new(),
+        (false, _) => arguments.bug.clone(),
+    };
+    let listen = SocketAddr::from(([127, 0, 0, 1], arguments.port));
+    let demo = server::serve(server::Config {
+        listen,
+        bugs: bugs.clone(),
+        ..server::Config::default()
+    })
+    .await
+    .map_err(|e| Failure::Harness(e.to_string()))?;
+    let names: Vec<_> = bugs.iter().map(|b| b.name()).collect();
+    let planted = match names.is_empty() {
+        true => "no bug".to_owned(),
+        false => names.join(", "),
+    };
+    if arguments.serve {
+        terminal.print(&demo.url());
+        terminal.note(&format!(
+            "the demo server, with {planted} on; Ctrl-C ends it"
+        ));
+        std::future::pending::<()>().await;
+    }
+    let model = Arc::new(
+        Model::parse("models/deep-sci-fi.yaml", MODEL)
+            .map_err(|e| Failure::Rendered(e.render(terminal.color, terminal.width)))?,
+    );
+    terminal.note(&format!(
+        "A server of the Deep Sci-Fi API runs at {} on a real SQL database, with {planted} planted in it.\n\
+         Gainsay does not know that. It has the model, {} rules in models/deep-sci-fi.yaml, and makes {} plans of 50 steps\n\
+         by several principals: what the rules allow, what they refuse, and what nobody may do.\n",
+        demo.url(),
+        model.rules.len(),
+        arguments.seeds.end - arguments.seeds.start,
+    ));
+    let client = Client::new(
+        &demo.url(),
+        Vec::new(),
+        Limits::default(),
+        model.tolerate.clone(),
+        false,
+    )?;
+    let generator = Generator::new(model.clone(), Options::default());
+    let runner = Runner::new(model.clone(), client, generator.start());
+    let options = campaign::Options {
+        seeds: arguments.seeds.clone(),
+        jobs: arguments.jobs.clamp(1, 64),
+        ..campaign::Options::default()
+    };
+    let mut progress = terminal.progress(options.seeds.end - options.seeds.start);
+    let result = campaign(&generator, &runner, &options, &mut |event| {
+        progress.show(&event)
+    })
+    .await;
+    progress.finish();
+    let report = result?;
+    for found in &report.counterexamples {
+        terminal.print(&report::story(&model, found, terminal.style()));
+    }
+    terminal.print(&report::summary(
+        &model,
+        &summarise(&report, &options),
+        terminal.style(),
+    ));
+    terminal.note(&next_steps(&model, !bugs.is_empty()));
+    demo.stop().await;
+    Ok(ending(&report, false))
+}
+
+fn next_steps(model: &Model, bug: bool) -> String {
+    let try_it = match bug {
+        true => "gainsay demo --sound                 the same without the bug: everything holds",
+        false => "gainsay demo --bug sixth_dweller     with a bug planted",
+    };
+    format!(
+        "\nTry next:\n  {try_it}\n  gainsay demo --list                  the other bugs that can be planted\n  \
+         gainsay demo --serve --port 8000     the server by itself; then, elsewhere:\n  \
+         gainsay run {} --url http://127.0.0.1:8000\n  \
+         gainsay show {}       what the model says, as a rule book\n\
+         (with cargo: cargo run --release -- demo …)",
+        model.path, model.path
+    )
+}

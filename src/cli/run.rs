@@ -1,0 +1,205 @@
+//! `gainsay run MODEL`: replays what is known, drives new plans, reports, and writes snapshots for review.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::target::TargetOptions;
+use super::terminal::Terminal;
+use super::{Ending, Failure, ModelPath, PlanOptions, duration, load};
+use crate::campaign::{self, Report, campaign};
+use crate::generate::Generator;
+use crate::model::Model;
+use crate::report::{self, Snapshot, Summary, Written};
+use crate::run::Runner;
+use crate::shrink::{Counterexample, replay};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    path: ModelPath,
+    #[command(flatten)]
+    target: TargetOptions,
+    #[command(flatten)]
+    plans: PlanOptions,
+    /// Plans at once
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    jobs: usize,
+    /// Start no more plans after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+    /// Stop at the first violation
+    #[arg(long)]
+    fail_fast: bool,
+    /// Where counterexamples are kept
+    #[arg(long, value_name = "DIR", default_value = "snapshots")]
+    snapshots: PathBuf,
+    /// Do not replay the counterexamples that are kept
+    #[arg(long)]
+    no_replay: bool,
+    /// Show each counterexample as curl commands, too
+    #[arg(long)]
+    curl: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
+    let model = Arc::new(load(&arguments.path.model, terminal)?);
+    let generate = arguments.plans.generate(&model)?;
+    let ready = arguments.target.ready(&model, generate, terminal).await?;
+    let result = drive(
+        arguments,
+        &model,
+        &ready.runner,
+        &ready.generate,
+        &ready.url,
+        terminal,
+    )
+    .await;
+    ready.stop().await?;
+    result
+}
+
+async fn drive(
+    arguments: &Arguments,
+    model: &Arc<Model>,
+    runner: &Runner,
+    generate: &crate::generate::Options,
+    url: &str,
+    terminal: &Terminal,
+) -> Result<Ending, Failure> {
+    let mut still = false;
+    if !arguments.no_replay {
+        still = replay_kept(model, runner, &arguments.snapshots, terminal).await?;
+    }
+    let generator = Generator::new(model.clone(), generate.clone());
+    let seeds = arguments.plans.seeds();
+    let options = campaign::Options {
+        seeds: seeds.clone(),
+        jobs: arguments.jobs.clamp(1, 256),
+        fail_fast: arguments.fail_fast,
+        time: arguments.time,
+        ..campaign::Options::default()
+    };
+    let mut progress = terminal.progress(seeds.end - seeds.start);
+    let result = campaign(&generator, runner, &options, &mut |event| {
+        progress.show(&event)
+    })
+    .await;
+    progress.finish();
+    let report = result?;
+    for found in &report.counterexamples {
+        terminal.print(&report::story(model, found, terminal.style()));
+        if arguments.curl {
+            terminal.print(&report::curl(model, found, url));
+        }
+        keep(model, found, &arguments.snapshots, terminal)?;
+    }
+    terminal.print(&report::summary(
+        model,
+        &summarise(&report, &options),
+        terminal.style(),
+    ));
+    Ok(ending(&report, still))
+}
+
+/// How a campaign ended.
+pub(super) fn ending(report: &Report, still_failing: bool) -> Ending {
+    if still_failing || !report.counterexamples.is_empty() {
+        Ending::Violations
+    } else if report.plans_run < report.plans_asked {
+        Ending::Inconclusive
+    } else {
+        Ending::Held
+    }
+}
+
+pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary {
+    Summary {
+        plans_asked: report.plans_asked,
+        plans_run: report.plans_run,
+        steps: report.steps,
+        requests: report.requests,
+        elapsed: report.elapsed,
+        coverage: report.coverage.clone(),
+        skipped_steps: report.skipped,
+        inconclusive: report.inconclusive,
+        seeds: options.seeds.start..=options.seeds.end.saturating_sub(1),
+        jobs: options.jobs,
+        counterexamples: report.failures(),
+        stopped_by: report.stopped_by.clone(),
+    }
+}
+
+/// Writes the snapshot of a counterexample for review, and says what became of it.
+fn keep(
+    model: &Model,
+    found: &Counterexample,
+    directory: &Path,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    // What never failed again is nothing to review.
+    if found.standing.never() {
+        return Ok(());
+    }
+    let snapshot = Snapshot::new(model, found);
+    let written = report::snapshot::write(directory, &snapshot, model, terminal.ci)
+        .map_err(|e| Failure::Harness(e.to_string()))?;
+    match written {
+        Written::Unchanged => terminal.note("  kept and reviewed already: as it was"),
+        Written::Pending(path) => terminal.note(&format!(
+            "  written for review: {} (`cargo insta review`, or rename it to .snap)",
+            path.display()
+        )),
+        Written::WouldBePending(path) => terminal.note(&format!(
+            "  CI is set, so nothing was written; it would be {}",
+            path.display()
+        )),
+    }
+    Ok(())
+}
+
+/// Replays the counterexamples that are kept for a model. True if one still fails.
+async fn replay_kept(
+    model: &Arc<Model>,
+    runner: &Runner,
+    directory: &Path,
+    terminal: &Terminal,
+) -> Result<bool, Failure> {
+    let folder = report::snapshot::folder(directory, &model.name);
+    let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|e| e == "snap"))
+            .collect(),
+        Err(_) => return Ok(false),
+    };
+    paths.sort();
+    let mut still = false;
+    for path in paths {
+        let snapshot = match Snapshot::read(model, &path) {
+            Ok(snapshot) => snapshot,
+            // A counterexample of an older model must not keep the new one from being tested.
+            Err(error) => {
+                terminal.note(&format!("not replayed: {error}"));
+                continue;
+            }
+        };
+        match replay(runner, &snapshot.plan, &snapshot.check, 1).await {
+            Some(found) => {
+                still = true;
+                terminal.note(&format!(
+                    "✗ still fails: {}  ({})",
+                    snapshot.check,
+                    path.display()
+                ));
+                runner.known_to_fail(&found.violation, &found.plan);
+            }
+            None => terminal.note(&format!(
+                "✓ fails no longer: {}  ({}; delete it once that is settled)",
+                snapshot.check,
+                path.display()
+            )),
+        }
+    }
+    Ok(still)
+}

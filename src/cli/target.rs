@@ -1,0 +1,144 @@
+//! Which server a command talks to: by address, or by its entry in `gainsay.toml`, which may say how to start it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::terminal::Terminal;
+use super::{Failure, duration};
+use crate::drive::{Client, Config, ConfigError, Limits, Server};
+use crate::generate::{self, start};
+use crate::model::Model;
+use crate::run::Runner;
+
+/// Options of every command that talks to a server.
+#[derive(Debug, clap::Args)]
+pub(super) struct TargetOptions {
+    /// The address of the server
+    #[arg(long, value_name = "URL", conflicts_with = "target")]
+    url: Option<String>,
+    /// A target of gainsay.toml
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "gainsay.toml")]
+    config: PathBuf,
+    /// Talk to a server that is not on this machine
+    #[arg(long)]
+    allow_remote: bool,
+    /// Requests a second, over all jobs
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// Requests in all
+    #[arg(long, value_name = "N")]
+    max_requests: Option<u64>,
+    /// How long one request may take
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+}
+
+/// A server that is there, and what is needed to drive it.
+pub(super) struct Ready {
+    pub runner: Runner,
+    pub generate: generate::Options,
+    pub url: String,
+    /// The server, where it is ours.
+    server: Option<Server>,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Mistakes(mistakes) => {
+                Failure::Rendered(format!("{}{mistakes}", mistakes.render(false, 100)))
+            }
+            other => Failure::Usage(other.to_string()),
+        }
+    }
+}
+
+impl TargetOptions {
+    /// The runner for this target; starts the server where that is ours to do.
+    pub async fn ready(
+        &self,
+        model: &Arc<Model>,
+        mut generate: generate::Options,
+        terminal: &Terminal,
+    ) -> Result<Ready, Failure> {
+        if self
+            .rate
+            .is_some_and(|rate| !rate.is_finite() || rate <= 0.0)
+        {
+            return Err(Failure::Usage("--rate is a number above 0".into()));
+        }
+        let mut limits = Limits {
+            rate: self.rate,
+            max_requests: self.max_requests,
+            ..Limits::default()
+        };
+        let environment = |name: &str| std::env::var(name).ok();
+        let (url, headers, allow_remote, mirror, server) = match (&self.url, &self.target) {
+            (Some(url), _) => {
+                let mirror = start(model, &[]);
+                (url.clone(), Vec::new(), self.allow_remote, mirror, None)
+            }
+            (None, Some(name)) => {
+                let config = Config::load(&self.config)?;
+                let target = config.target(name)?;
+                limits.timeout = target.timeout;
+                limits.rate = self.rate.or(target.rate);
+                generate.accounts = target.accounts(model)?;
+                let mirror = target.account_mirror(model, &environment)?;
+                let headers = target.headers(&environment)?;
+                let allow = self.allow_remote || target.allow_remote;
+                // Before anything is started: whether it may be talked to at all.
+                Client::new(
+                    &target.url,
+                    Vec::new(),
+                    limits.clone(),
+                    model.tolerate.clone(),
+                    allow,
+                )?;
+                let server = match target.serve(&environment)? {
+                    Some(serve) => {
+                        terminal.note(&format!("starting the server: {}", serve.run));
+                        let server = Server::start(&serve, &target.url, None)
+                            .await
+                            .map_err(|e| Failure::Harness(e.to_string()))?;
+                        Some(server)
+                    }
+                    None => None,
+                };
+                (target.url.clone(), headers, allow, mirror, server)
+            }
+            (None, None) => {
+                return Err(Failure::Usage(
+                    "which server? give --url http://127.0.0.1:PORT, or --target NAME of a gainsay.toml".into(),
+                ));
+            }
+        };
+        if let Some(timeout) = self.timeout {
+            limits.timeout = timeout;
+        }
+        let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?;
+        Ok(Ready {
+            runner: Runner::new(model.clone(), client, mirror),
+            generate,
+            url,
+            server,
+        })
+    }
+}
+
+impl Ready {
+    /// Stops the server, where it is ours.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        match &mut self.server {
+            Some(server) => server
+                .stop()
+                .await
+                .map_err(|e| Failure::Harness(e.to_string())),
+            None => Ok(()),
+        }
+    }
+}

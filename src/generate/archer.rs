@@ -1,0 +1,348 @@
+//! The archer chooses the next step of a draft: a goal that is possible at once, an instruction of a recipe that leads to
+//! one, or anything at all.
+
+use proptest::test_runner::TestRunner;
+use rand::RngExt;
+
+use crate::model::By;
+use crate::model::action::{Action, Outcome};
+use crate::model::value::Handle;
+
+use super::draft::{Draft, Pursuit};
+use super::generator::Prepared;
+use super::plan::Step;
+use super::recipe::{Hint, Instruction, Recipe};
+use super::rehearsal::rehearse_step;
+use super::search::{Bow, Fixed};
+
+/// How many goals are tried at once at each step.
+const SHOTS: usize = 5;
+
+/// How many steps are rehearsed at most before setting out for a goal.
+const REHEARSED: usize = 60;
+
+/// Chooses the next step of a draft.
+pub(super) struct Archer<'a> {
+    pub prepared: &'a Prepared,
+    pub runner: &'a mut TestRunner,
+    pub draft: &'a mut Draft,
+}
+
+impl Archer<'_> {
+    fn chance(&mut self, percent: u32) -> bool {
+        self.runner.rng().random_range(0..100) < percent
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.runner.rng().random_range(0..bound.max(1))
+    }
+
+    fn shoot(&mut self, rule: usize, outcome: Outcome, fixed: Fixed<'_>) -> Option<Action> {
+        Bow {
+            prepared: self.prepared,
+            mirror: &self.draft.mirror,
+            runner: self.runner,
+            fresh: &mut self.draft.fresh,
+            recent: self.draft.temper.recent,
+        }
+        .shoot(rule, outcome, fixed)
+    }
+
+    fn take(&mut self, action: Action) -> Step {
+        self.draft.take(self.prepared, action).0
+    }
+
+    /// The next step, which the draft has then taken.
+    pub fn next(&mut self) -> Option<Step> {
+        if self.draft.setup > 0 {
+            let rule = self.prepared.setup[self.prepared.setup.len() - self.draft.setup];
+            self.draft.setup -= 1;
+            let action = self.shoot(rule, Outcome::Ok(0), Fixed::default())?;
+            return Some(self.take(action));
+        }
+        self.draft.left = self.draft.left.saturating_sub(1);
+        // Towards the end there is no time for anything else.
+        let due = self.draft.wanted.iter().filter(|w| w.turn).count();
+        let pressed = due > 0 && due * 2 >= self.draft.left;
+        // A detour now and then: what comes in between must not matter.
+        if self.draft.pursuit.is_some()
+            && (pressed || !self.chance(8))
+            && let Some(step) = self.pursue()
+        {
+            return Some(step);
+        }
+        let aimed = self.draft.temper.aimed;
+        if pressed || self.chance(aimed) {
+            // What takes long begins early, and what is possible on the way is done by the way.
+            if self.draft.pursuit.is_none()
+                && self.chance(50)
+                && let Some(step) = self.set_out()
+            {
+                return Some(step);
+            }
+            if let Some(action) = self.at_once() {
+                return Some(self.take(action));
+            }
+            if self.draft.pursuit.is_none()
+                && let Some(step) = self.set_out()
+            {
+                return Some(step);
+            }
+        }
+        let action = self.wander()?;
+        Some(self.take(action))
+    }
+
+    /// A wanted outcome that is possible now.
+    fn at_once(&mut self) -> Option<Action> {
+        let mut shots = 0;
+        for at in (0..self.draft.wanted.len()).rev() {
+            let wanted = self.draft.wanted[at];
+            // The most wanted first, but not only.
+            if wanted.asleep || self.chance(15) {
+                continue;
+            }
+            let goal = &self.prepared.goals[wanted.goal];
+            let action = self.shoot(goal.rule, goal.outcome, Fixed::default());
+            if action.is_some() {
+                return action;
+            }
+            self.draft.wanted[at].asleep = true;
+            shots += 1;
+            if shots == SHOTS {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Sets out for a wanted outcome, possible yet or not.
+    fn set_out(&mut self) -> Option<Step> {
+        for _ in 0..2 {
+            let index = self.next_goal()?;
+            let wanted = self.draft.wanted[index];
+            let recipe = self.prepared.goals[wanted.goal].recipe.as_ref()?;
+            if let Some((next, roles)) = self.shortest(recipe) {
+                self.draft.pursuit = Some(Pursuit {
+                    goal: wanted.goal,
+                    next,
+                    roles,
+                });
+                if let Some(step) = self.pursue() {
+                    return Some(step);
+                }
+            } else {
+                self.draft.wanted[index].failed += 1;
+            }
+        }
+        None
+    }
+
+    /// The shortest end of a recipe that leads from what there is to its goal, and who plays which role in it.
+    fn shortest(&mut self, recipe: &Recipe) -> Option<(usize, Vec<Option<Handle>>)> {
+        let room = self.draft.left + 1;
+        let least = recipe.steps.len().saturating_sub(room);
+        let mut budget = REHEARSED;
+        for first in (least..recipe.steps.len()).rev() {
+            if let Some(roles) = self.rehearsed(recipe, first, false, &mut budget) {
+                return Some((first, roles));
+            }
+        }
+        let mut budget = REHEARSED;
+        (least == 0).then_some(())?;
+        let roles = self.rehearsed(recipe, 0, true, &mut budget)?;
+        Some((0, roles))
+    }
+
+    /// Rehearses a recipe from one of its instructions on: who plays which role, of those who are there already.
+    fn rehearsed(
+        &mut self,
+        recipe: &Recipe,
+        first: usize,
+        cast: bool,
+        budget: &mut usize,
+    ) -> Option<Vec<Option<Handle>>> {
+        let mut roles = vec![None; recipe.roles];
+        if cast {
+            self.cast(recipe, &mut roles);
+        }
+        let mut mirror = self.draft.mirror.clone();
+        let mut id = self.draft.next_step;
+        let mut fresh = self.draft.fresh;
+        let last = recipe.steps.len() - 1;
+        for (index, instruction) in recipe.steps.iter().enumerate().skip(first) {
+            *budget = budget.checked_sub(1)?;
+            let (actor, picks) = instruction.players(&roles);
+            let action = Bow {
+                prepared: self.prepared,
+                mirror: &mirror,
+                runner: self.runner,
+                fresh: &mut fresh,
+                recent: self.draft.temper.recent,
+            }
+            .shoot(
+                instruction.rule,
+                instruction.outcome,
+                Fixed {
+                    actor,
+                    picks: &picks,
+                    hints: hints(instruction, index == last),
+                    ..Fixed::default()
+                },
+            )?;
+            if index < last {
+                let step = Step { id, action };
+                let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
+                if rehearsed.assumed != instruction.outcome {
+                    return None;
+                }
+                instruction.settle(&mut roles, &step.action, &rehearsed.created);
+                id += 1;
+            } else {
+                instruction.settle(&mut roles, &action, &[]);
+            }
+        }
+        // Those who come into being will be others, if something comes in between.
+        for role in &mut roles {
+            *role = role.filter(|handle| handle.step < self.draft.next_step);
+        }
+        Some(roles)
+    }
+
+    /// Which of the wanted goals is set out for: one that there is room for.
+    fn next_goal(&mut self) -> Option<usize> {
+        let room = self.draft.left + 1;
+        let fits = |wanted: &super::draft::Wanted| {
+            let recipe = self.prepared.goals[wanted.goal].recipe.as_ref();
+            recipe.is_some_and(|r| wanted.failed < 4 && r.steps.len() <= room.max(8) + 4)
+        };
+        let steps = |wanted: &super::draft::Wanted| {
+            let recipe = self.prepared.goals[wanted.goal].recipe.as_ref();
+            recipe.map_or(0, |r| r.steps.len())
+        };
+        let wanted = &self.draft.wanted;
+        let mine = wanted.iter().any(|w| w.turn && fits(w));
+        let mut candidates: Vec<(usize, usize)> = wanted
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| fits(w) && w.turn == mine)
+            .map(|(at, w)| (steps(w), at))
+            .collect();
+        candidates.sort_unstable();
+        let last = candidates.len().checked_sub(1)?;
+        let choice = match self.chance(60) {
+            true => last,
+            false => self.below(candidates.len()),
+        };
+        Some(candidates[choice].1)
+    }
+
+    /// Casts different principals that exist already in the roles of those that a recipe begins with.
+    fn cast(&mut self, recipe: &Recipe, roles: &mut [Option<Handle>]) {
+        let made = |role: &usize| recipe.steps.iter().any(|s| s.creates.contains(role));
+        for instruction in &recipe.steps {
+            let By::Kind(kind) = self.prepared.model.rules[instruction.rule].by else {
+                continue;
+            };
+            let Some(role) = instruction.actor.filter(|role| !made(role)) else {
+                continue;
+            };
+            if roles[role].is_none() {
+                let mut live: Vec<Handle> = self.draft.mirror.live(kind).collect();
+                live.retain(|handle| !roles.contains(&Some(*handle)));
+                let choice = self.below(live.len());
+                roles[role] = live.get(choice).copied();
+            }
+        }
+    }
+
+    /// A step of the pursuit that is under way: the next instruction of its recipe.
+    fn pursue(&mut self) -> Option<Step> {
+        let mut pursuit = self.draft.pursuit.take()?;
+        let at = self
+            .draft
+            .wanted
+            .iter()
+            .position(|w| w.goal == pursuit.goal)?;
+        let recipe = self.prepared.goals[pursuit.goal].recipe.as_ref()?;
+        let instruction = recipe.steps.get(pursuit.next)?;
+        let last = pursuit.next + 1 == recipe.steps.len();
+        let (actor, picks) = instruction.players(&pursuit.roles);
+        let fixed = Fixed {
+            actor,
+            picks: &picks,
+            hints: hints(instruction, last),
+            ..Fixed::default()
+        };
+        let Some(action) = self.shoot(instruction.rule, instruction.outcome, fixed) else {
+            // A detour was in the way. The others first.
+            let mut wanted = self.draft.wanted.remove(at);
+            wanted.failed += 1;
+            self.draft.wanted.insert(0, wanted);
+            return None;
+        };
+        let (step, rehearsed) = self.draft.take(self.prepared, action);
+        let created = rehearsed.map(|r| r.created).unwrap_or_default();
+        instruction.settle(&mut pursuit.roles, &step.action, &created);
+        pursuit.next += 1;
+        if !last {
+            self.draft.pursuit = Some(pursuit);
+        }
+        Some(step)
+    }
+
+    /// A rule by its weight, and mostly its success.
+    fn wander(&mut self) -> Option<Action> {
+        let total: u32 = self.draft.temper.weights.iter().sum();
+        for _ in 0..8 {
+            if total == 0 {
+                break;
+            }
+            let mut at = self.runner.rng().random_range(0..total);
+            let mut rule = 0;
+            for (index, weight) in self.draft.temper.weights.iter().enumerate() {
+                if at < *weight {
+                    rule = index;
+                    break;
+                }
+                at -= weight;
+            }
+            let goals = self.prepared.goals_of(rule);
+            let outcome = match self.below(10) {
+                0..=6 => Outcome::Ok(self.below(self.prepared.model.rules[rule].successes.len())),
+                _ => goals[self.below(goals.len())].outcome,
+            };
+            if let Some(action) = self.shoot(rule, outcome, Fixed::default()) {
+                return Some(action);
+            }
+        }
+        self.anything()
+    }
+
+    /// Rare: whatever can be tried at all, so that the plan has its steps.
+    fn anything(&mut self) -> Option<Action> {
+        let goals = self.prepared.goals.len();
+        let offset = self.below(goals);
+        // What the allowed rules need, where none of them is possible.
+        for allowed in [true, false] {
+            for index in 0..goals {
+                let goal = &self.prepared.goals[(index + offset) % goals];
+                if self.prepared.allowed[goal.rule] == allowed
+                    && goal.outcome.is_ok() | allowed
+                    && let Some(action) = self.shoot(goal.rule, goal.outcome, Fixed::default())
+                {
+                    return Some(action);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What the arguments of an instruction are like; at the goal itself, anything that will do.
+fn hints(instruction: &Instruction, last: bool) -> &[Hint] {
+    match last {
+        true => &[],
+        false => &instruction.hints,
+    }
+}

@@ -1,0 +1,176 @@
+//! Demands: what an outcome asks of an action, expression by expression, each with the moment from which it can be
+//! judged. Read off the model once.
+
+use crate::model::action::Outcome;
+use crate::model::domain::Domain;
+use crate::model::expression::{Expression, Uses};
+use crate::model::{Model, Rule};
+
+/// What an expression must yield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    True,
+    False,
+    /// True, or unknown before the server has answered.
+    NotFalse,
+}
+
+/// An expression of a rule.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Requirement(usize),
+    When(usize),
+}
+
+/// What an expression must yield, and from when on that can be judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    which: Which,
+    pub want: Want,
+    /// How much must be decided before: 0 is the principal, then come the picks, then the arguments.
+    pub ready: usize,
+    /// Whether it needs the names that the rule gives to expressions.
+    pub lets: bool,
+}
+
+/// All that an outcome asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Demands {
+    pub all: Vec<Demand>,
+    /// The arguments that something depends on; the others can be drawn last.
+    pub deciding: Vec<bool>,
+}
+
+impl Demand {
+    pub fn expression<'a>(&self, rule: &'a Rule) -> Option<&'a Expression> {
+        match self.which {
+            Which::Requirement(index) => Some(&rule.requires[index].that),
+            Which::When(index) => rule.successes[index].when.as_ref(),
+        }
+    }
+}
+
+impl Want {
+    /// Whether a truth, or the lack of one, will do.
+    pub fn accepts(self, truth: Option<bool>) -> bool {
+        match self {
+            Want::True => truth == Some(true),
+            Want::False => truth == Some(false),
+            Want::NotFalse => truth != Some(false),
+        }
+    }
+}
+
+impl Demands {
+    /// What an outcome of a rule asks for; nothing where no action can be predicted to have it.
+    pub fn of(model: &Model, rule: usize, outcome: Outcome) -> Option<Demands> {
+        let rule = &model.rules[rule];
+        let mut all = Vec::new();
+        let mut add = |which, want| {
+            let mut demand = Demand {
+                which,
+                want,
+                ready: 0,
+                lets: false,
+            };
+            if let Some(expression) = demand.expression(rule) {
+                (demand.ready, demand.lets) = ready(rule, &expression.uses);
+            }
+            all.push(demand);
+        };
+        match outcome {
+            Outcome::Refused(refused) => {
+                for index in 0..rule.requires.len() {
+                    // Alone, so that the answer shows that it was this one.
+                    let want = match index == refused {
+                        true => Want::False,
+                        false if rule.strict_order && index > refused => continue,
+                        false => Want::True,
+                    };
+                    add(Which::Requirement(index), want);
+                }
+            }
+            outcome => {
+                for index in 0..rule.requires.len() {
+                    add(Which::Requirement(index), Want::NotFalse);
+                }
+                if let Outcome::Ok(success) = outcome {
+                    for index in 0..success {
+                        // The first success that is possible is the one that is assumed.
+                        rule.successes[index].when.as_ref()?;
+                        add(Which::When(index), Want::False);
+                    }
+                    if rule.successes[success].when.is_some() {
+                        add(Which::When(success), Want::NotFalse);
+                    }
+                }
+            }
+        }
+        let deciding = deciding(rule, &all);
+        Some(Demands { all, deciding })
+    }
+}
+
+/// The position after which everything is decided that an expression uses, and whether it uses a `let`.
+fn ready(rule: &Rule, uses: &Uses) -> (usize, bool) {
+    let mut position = 0;
+    let mut lets = false;
+    for (index, pick) in rule.picks.iter().enumerate() {
+        if uses.variables.contains(pick.name.as_ref()) {
+            position = position.max(1 + index);
+        }
+    }
+    for (index, arg) in rule.args.iter().enumerate() {
+        if uses.variables.contains(arg.name.as_ref()) {
+            position = position.max(1 + rule.picks.len() + index);
+        }
+    }
+    for (name, expression) in &rule.lets {
+        if uses.variables.contains(name.as_ref()) {
+            lets = true;
+            position = position.max(ready(rule, &expression.uses).0);
+        }
+    }
+    (position, lets)
+}
+
+fn deciding(rule: &Rule, demands: &[Demand]) -> Vec<bool> {
+    let mut deciding = vec![false; rule.args.len()];
+    let mark = |uses: &Uses, deciding: &mut Vec<bool>| {
+        for (index, arg) in rule.args.iter().enumerate() {
+            deciding[index] |= uses.variables.contains(arg.name.as_ref());
+        }
+    };
+    for demand in demands {
+        if let Some(expression) = demand.expression(rule) {
+            mark(&expression.uses, &mut deciding);
+            if demand.lets {
+                rule.lets
+                    .iter()
+                    .for_each(|(_, expression)| mark(&expression.uses, &mut deciding));
+            }
+        }
+    }
+    // What is computed from other arguments decides through these. Arguments see earlier ones only.
+    for index in (0..rule.args.len()).rev() {
+        if deciding[index] {
+            computed(&rule.args[index].domain, &mut |uses| {
+                mark(uses, &mut deciding);
+            });
+        }
+    }
+    deciding
+}
+
+fn computed(domain: &Domain, see: &mut dyn FnMut(&Uses)) {
+    match domain {
+        Domain::Computed(expression) => see(&expression.uses),
+        Domain::OneOf(domains) | Domain::Tuple(domains) => {
+            domains.iter().for_each(|d| computed(d, see));
+        }
+        Domain::Optional(inner) => computed(inner, see),
+        Domain::List { item, .. } => computed(item, see),
+        Domain::Map(fields) => fields.iter().for_each(|(_, d)| computed(d, see)),
+        _ => {}
+    }
+}

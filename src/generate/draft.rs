@@ -1,0 +1,199 @@
+//! Drafts: plans being made, and the strategies that proptest-state-machine makes them with.
+
+use std::sync::Arc;
+
+use proptest::prelude::any;
+use proptest::strategy::{Just, NewTree, Strategy, ValueTree};
+use proptest::test_runner::{TestRng, TestRunner};
+use rand::RngExt;
+
+use crate::model::action::{Action, Outcome};
+use crate::model::mirror::Mirror;
+use crate::model::value::Handle;
+
+use super::archer::Archer;
+use super::generator::Prepared;
+use super::plan::Step;
+use super::rehearsal::{Rehearsed, rehearse_step};
+
+/// How much more business outcomes are wanted than implied ones, of 100.
+const BONUS: u32 = 20;
+
+/// How much more goals are wanted whose turn it is.
+const TURN: u32 = 200;
+
+/// The state of a plan being made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub mirror: Mirror,
+    pub next_step: u32,
+    /// The number of the newest unique value.
+    pub fresh: u32,
+    /// What is to be reached yet, most wanted last.
+    pub wanted: Vec<Wanted>,
+    pub pursuit: Option<Pursuit>,
+    pub temper: Arc<Temper>,
+    /// How many steps of the set-up are left, and how many of the rest.
+    pub setup: usize,
+    pub left: usize,
+}
+
+/// A goal that is to be reached yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Its position among the goals.
+    pub goal: usize,
+    /// It is this seed's turn to reach it.
+    pub turn: bool,
+    /// It was found impossible, and nothing has happened since that could change it.
+    pub asleep: bool,
+    /// How often its recipe was given up.
+    pub failed: u8,
+}
+
+/// A goal whose recipe is followed.
+#[derive(Clone, Debug)]
+pub(super) struct Pursuit {
+    pub goal: usize,
+    /// The instruction that is next.
+    pub next: usize,
+    /// Which entities play the roles, as far as that is settled.
+    pub roles: Vec<Option<Handle>>,
+}
+
+/// What a plan is like.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Temper {
+    /// The weights of the rules.
+    pub weights: Vec<u32>,
+    /// In percent, how often a step goes for a goal.
+    pub aimed: u32,
+    /// In percent, how often the newest entity is picked.
+    pub recent: u32,
+}
+
+/// A step, and the state of the plan after it.
+#[derive(Clone, Debug)]
+pub(super) struct Move {
+    pub step: Step,
+    pub after: Arc<Draft>,
+}
+
+impl Draft {
+    /// Takes an action as the next step: what the model predicts of it is assumed.
+    pub fn take(&mut self, prepared: &Prepared, action: Action) -> (Step, Option<Rehearsed>) {
+        let step = Step {
+            id: self.next_step,
+            action,
+        };
+        self.next_step += 1;
+        let rehearsed = rehearse_step(&prepared.model, &mut self.mirror, &step);
+        if let Some(rehearsed) = &rehearsed {
+            let rule = step.action.rule;
+            let done = prepared.goal(rule, rehearsed.assumed);
+            self.wanted.retain(|wanted| Some(wanted.goal) != done);
+            if rehearsed.assumed.is_ok() {
+                for wanted in &mut self.wanted {
+                    wanted.asleep &= !prepared.goals[wanted.goal].wakers[rule];
+                }
+            }
+        }
+        (step, rehearsed)
+    }
+}
+
+/// The strategy of a plan's beginning: its goals and its temper.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub prepared: Arc<Prepared>,
+    pub seed: u64,
+}
+
+impl Strategy for Begin {
+    type Tree = Just<Arc<Draft>>;
+    type Value = Arc<Draft>;
+
+    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        let prepared = &self.prepared;
+        let swarm = any::<bool>().new_tree(runner)?.current() && self.seed != 0;
+        let rng = runner.rng();
+        let rules = prepared.model.rules.iter().zip(&prepared.allowed);
+        let weights = rules
+            .map(|(rule, allowed)| match (allowed, swarm) {
+                (false, _) => 0,
+                (true, false) => rule.weight,
+                // Of a swarm, some rules are absent and some abound.
+                (true, true) => rule.weight * [0, 0, 1, 1, 3, 9][rng.random_range(0..6)],
+            })
+            .collect();
+        let temper = Temper {
+            weights,
+            aimed: if swarm { 75 } else { 92 },
+            recent: [20, 50, 80][rng.random_range(0..3)],
+        };
+        Ok(Just(Arc::new(Draft {
+            mirror: prepared.start(),
+            next_step: 1,
+            wanted: wanted(prepared, self.seed, rng),
+            temper: Arc::new(temper),
+            setup: prepared.setup.len(),
+            left: prepared.options.steps,
+            ..Draft::default()
+        })))
+    }
+}
+
+/// The goals of a plan in an order that is drawn: those whose turn it is are wanted most, and of the others the business
+/// outcomes.
+fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
+    let mut turns = vec![false; prepared.goals.len()];
+    for goal in prepared.rota.turn(seed) {
+        turns[goal] = true;
+    }
+    let mut ranked: Vec<(u32, usize)> = Vec::new();
+    for (index, goal) in prepared.goals.iter().enumerate() {
+        if goal.recipe.is_none() {
+            continue;
+        }
+        let business = matches!(goal.outcome, Outcome::Ok(_) | Outcome::Refused(_));
+        let bonus = if business { BONUS } else { 0 };
+        let turn = if turns[index] { TURN } else { 0 };
+        ranked.push((turn + bonus + rng.random_range(0..100), index));
+    }
+    ranked.sort_unstable();
+    ranked
+        .into_iter()
+        .map(|(rank, goal)| Wanted {
+            goal,
+            turn: rank >= TURN,
+            asleep: false,
+            failed: 0,
+        })
+        .collect()
+}
+
+/// The strategy of the next step; nothing where no rule at all can be tried.
+#[derive(Debug)]
+pub(super) struct NextMove {
+    pub prepared: Arc<Prepared>,
+    pub draft: Arc<Draft>,
+}
+
+impl Strategy for NextMove {
+    type Tree = Just<Option<Move>>;
+    type Value = Option<Move>;
+
+    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        let mut draft = self.draft.as_ref().clone();
+        let mut archer = Archer {
+            prepared: &self.prepared,
+            runner,
+            draft: &mut draft,
+        };
+        let step = archer.next();
+        Ok(Just(step.map(|step| Move {
+            step,
+            after: Arc::new(draft),
+        })))
+    }
+}

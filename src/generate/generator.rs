@@ -1,0 +1,282 @@
+//! The generator: a model prepared for making plans of it, and the plan of a seed.
+
+use std::sync::Arc;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest_state_machine::strategy::Sequential;
+
+use crate::model::action::Outcome;
+use crate::model::mirror::Mirror;
+use crate::model::value::{KindId, Value};
+use crate::model::{Model, Rule};
+
+use super::arguments::Drawer;
+use super::demand::Demands;
+use super::draft::{Begin, Draft, Move, NextMove};
+use super::invalid::invalid_values;
+use super::learn::learn;
+use super::plan::Plan;
+use super::recipe::Recipe;
+use super::rehearsal::start;
+use super::rota::Rota;
+use super::statics::Statics;
+
+/// What plans are made of, beside the model and the seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many steps a plan has after its set-up.
+    pub steps: usize,
+    /// Only rules with one of these names or tags, if there are any; what they need is done all the same.
+    pub only: Vec<String>,
+    /// Not the rules with one of these names or tags.
+    pub skip: Vec<String>,
+    /// Principals that exist already: how many of each kind.
+    pub accounts: Vec<(KindId, usize)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            steps: 50,
+            only: Vec::new(),
+            skip: Vec::new(),
+            accounts: Vec::new(),
+        }
+    }
+}
+
+/// Makes plans of a model.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    prepared: Arc<Prepared>,
+}
+
+/// A model prepared for drawing, searching and aiming.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub model: Arc<Model>,
+    pub options: Options,
+    pub statics: Statics,
+    /// Rule by rule, argument by argument.
+    pub drawers: Vec<Vec<Drawer>>,
+    /// Rule by rule, argument by argument: values outside of its domain.
+    pub invalid: Vec<Vec<Vec<Value>>>,
+    /// Which rules may be goals.
+    pub allowed: Vec<bool>,
+    /// Every outcome of every rule, in the order of the file.
+    pub goals: Vec<Goal>,
+    /// Where the goals of each rule begin.
+    starts: Vec<usize>,
+    /// Which goals are which seed's turn.
+    pub rota: Rota,
+    /// The rules of the set-up.
+    pub setup: Vec<usize>,
+    pub actor_name: Arc<str>,
+    pub kind_names: Vec<Arc<str>>,
+}
+
+/// An outcome of a rule, and what is known about getting there.
+#[derive(Debug)]
+pub(super) struct Goal {
+    pub rule: usize,
+    pub outcome: Outcome,
+    /// Nothing where no action can be predicted to have it.
+    pub demands: Option<Demands>,
+    /// The rules whose success may change whether it is possible.
+    pub wakers: Vec<bool>,
+    /// The way there, after the set-up.
+    pub recipe: Option<Recipe>,
+}
+
+impl Generator {
+    /// A generator of plans. It learns from the model how each outcome is reached, which takes a moment.
+    pub fn new(model: Arc<Model>, options: Options) -> Generator {
+        let mut prepared = Prepared::new(model, options);
+        learn(&mut prepared);
+        prepared.rota = Rota::new(&prepared.goals, prepared.options.steps);
+        Generator {
+            prepared: Arc::new(prepared),
+        }
+    }
+
+    /// The model that plans are made of.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.prepared.model
+    }
+
+    /// The mirror that a plan starts from.
+    pub fn start(&self) -> Mirror {
+        self.prepared.start()
+    }
+
+    /// The plan of a seed.
+    pub fn plan(&self, seed: u64) -> Plan {
+        let prepared = &self.prepared;
+        let size = prepared.setup.len() + prepared.options.steps;
+        let mut plan = Plan {
+            seed,
+            setup: Vec::new(),
+            steps: Vec::new(),
+        };
+        if size == 0 {
+            return plan;
+        }
+        let initial = prepared.clone();
+        let moves = prepared.clone();
+        // The public constructor takes closures, so that a model loaded at run time works. A size of `0..=0` panics
+        // in proptest-state-machine 0.9, hence the early return above.
+        let strategy = Sequential::new(
+            (size..=size).into(),
+            move || Begin {
+                prepared: initial.clone(),
+                seed,
+            },
+            |_, _| true,
+            move |draft: &Arc<Draft>| NextMove {
+                prepared: moves.clone(),
+                draft: draft.clone(),
+            },
+            |draft, chosen: &Option<Move>| match chosen {
+                Some(chosen) => chosen.after.clone(),
+                None => draft,
+            },
+        );
+        if let Ok(tree) = strategy.new_tree(&mut runner(seed)) {
+            let (_, moves, _) = tree.current();
+            for (index, chosen) in moves.into_iter().enumerate() {
+                let Some(chosen) = chosen else { continue };
+                match index < prepared.setup.len() {
+                    true => plan.setup.push(chosen.step),
+                    false => plan.steps.push(chosen.step),
+                }
+            }
+        }
+        plan
+    }
+}
+
+impl Prepared {
+    fn new(model: Arc<Model>, options: Options) -> Prepared {
+        let statics = Statics::new(&model);
+        let matches = |rule: &Rule, names: &[String]| {
+            names
+                .iter()
+                .any(|n| *n == rule.name || rule.tags.contains(n))
+        };
+        let allowed = model
+            .rules
+            .iter()
+            .map(|rule| {
+                (options.only.is_empty() || matches(rule, &options.only))
+                    && !matches(rule, &options.skip)
+                    && rule.weight > 0
+            })
+            .collect();
+        let (mut goals, mut starts) = (Vec::new(), Vec::new());
+        for (index, rule) in model.rules.iter().enumerate() {
+            starts.push(goals.len());
+            goals.extend(rule.outcomes(&model).into_iter().map(|outcome| Goal {
+                rule: index,
+                outcome,
+                demands: Demands::of(&model, index, outcome),
+                wakers: statics.wakers(index, outcome),
+                recipe: None,
+            }));
+        }
+        let drawers = model
+            .rules
+            .iter()
+            .map(|rule| rule.args.iter().map(|a| Drawer::new(&a.domain)).collect())
+            .collect();
+        let invalid = model
+            .rules
+            .iter()
+            .map(|rule| {
+                rule.args
+                    .iter()
+                    .map(|arg| match arg.can_be_invalid(rule.strict) {
+                        true => invalid_values(arg, rule.strict),
+                        false => Vec::new(),
+                    })
+                    .collect()
+            })
+            .collect();
+        let given: Vec<KindId> = options.accounts.iter().map(|(kind, _)| *kind).collect();
+        let setup = model
+            .setup
+            .iter()
+            // Accounts that are given take the place of those that a set-up would make.
+            .filter(|s| {
+                !given
+                    .iter()
+                    .any(|kind| statics.makers(*kind).contains(&s.rule))
+            })
+            .flat_map(|s| std::iter::repeat_n(s.rule, s.times))
+            .collect();
+        let kind_names = model.kinds.iter().map(|k| k.name.as_str().into()).collect();
+        Prepared {
+            model,
+            options,
+            statics,
+            drawers,
+            invalid,
+            allowed,
+            goals,
+            starts,
+            rota: Rota::default(),
+            setup,
+            actor_name: "actor".into(),
+            kind_names,
+        }
+    }
+
+    /// The mirror that a plan starts from.
+    pub fn start(&self) -> Mirror {
+        start(&self.model, &self.options.accounts)
+    }
+
+    /// The goals of a rule.
+    pub fn goals_of(&self, rule: usize) -> &[Goal] {
+        let from = self.starts[rule];
+        let until = self.starts.get(rule + 1).copied();
+        &self.goals[from..until.unwrap_or(self.goals.len())]
+    }
+
+    /// The goal that is an outcome of a rule.
+    pub fn goal(&self, rule: usize, outcome: Outcome) -> Option<usize> {
+        let index = self
+            .goals_of(rule)
+            .iter()
+            .position(|goal| goal.outcome == outcome)?;
+        Some(self.starts[rule] + index)
+    }
+
+    /// What an outcome of a rule asks for.
+    pub fn demands(&self, rule: usize, outcome: Outcome) -> Option<&Demands> {
+        self.goals[self.goal(rule, outcome)?].demands.as_ref()
+    }
+}
+
+/// The source of all randomness: the same on every machine.
+pub(super) fn runner(seed: u64) -> TestRunner {
+    let config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    let mut state = seed;
+    for chunk in bytes.chunks_exact_mut(8) {
+        chunk.copy_from_slice(&splitmix(&mut state).to_le_bytes());
+    }
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// Spreads a seed over the bytes that the random number generator wants.
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,456 @@
+//! Learning: how each outcome of a model is reached, found once by exploring it, from the model alone. Every state that
+//! was reached is kept, and explored further from (Ecoffet et al., 'First return, then explore', 2021); among a few
+//! steps that could help, the one that brings the goal nearer is taken.
+
+use proptest::test_runner::TestRunner;
+use rand::RngExt;
+
+use crate::model::By;
+use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::expression::Names;
+use crate::model::mirror::Mirror;
+use crate::model::value::{Handle, KindId, Value};
+
+use super::demand::Want;
+use super::generator::{Prepared, runner};
+use super::plan::Step;
+use super::recipe::{End, Recipe, kept, reduced};
+use super::rehearsal::rehearse_step;
+use super::search::{Bow, Fixed};
+
+/// How many steps are rehearsed at most. A count, not a time, so that every machine learns the same.
+const BUDGET: usize = 6_000;
+
+/// How long the dives are, round after round.
+const DIVES: [usize; 6] = [8, 16, 24, 32, 40, 48];
+
+/// How many steps are compared at each step of a dive.
+const CHOICES: usize = 3;
+
+/// In percent, how often another entity is made of a kind that the goal is about.
+const ANOTHER: u32 = 8;
+
+/// A state that was reached.
+struct Node {
+    mirror: Mirror,
+    parent: Option<usize>,
+    /// The step that led here.
+    step: Option<Step>,
+    next_step: u32,
+    fresh: u32,
+}
+
+struct Explorer<'a> {
+    prepared: &'a Prepared,
+    runner: TestRunner,
+    nodes: Vec<Node>,
+    /// Where something new was found.
+    landmarks: Vec<usize>,
+    recipes: Vec<Option<Recipe>>,
+    /// Kind by kind, the way to an entity of it.
+    makings: Vec<Option<Recipe>>,
+    open: Vec<usize>,
+    spent: usize,
+}
+
+/// Finds a recipe for each outcome that it can.
+pub(super) fn learn(prepared: &mut Prepared) {
+    let recipes = Explorer::new(prepared).explore();
+    for (goal, recipe) in prepared.goals.iter_mut().zip(recipes) {
+        goal.recipe = recipe;
+    }
+}
+
+impl<'a> Explorer<'a> {
+    fn new(prepared: &'a Prepared) -> Explorer<'a> {
+        let open = (0..prepared.goals.len())
+            .filter(|goal| {
+                let goal = &prepared.goals[*goal];
+                prepared.allowed[goal.rule] && goal.demands.is_some()
+            })
+            .collect();
+        let mut explorer = Explorer {
+            prepared,
+            runner: runner(0x006c_6561_726e),
+            nodes: vec![Node {
+                mirror: prepared.start(),
+                parent: None,
+                step: None,
+                next_step: 1,
+                fresh: 0,
+            }],
+            landmarks: vec![0],
+            recipes: vec![None; prepared.goals.len()],
+            makings: vec![None; prepared.model.kinds.len()],
+            open,
+            spent: 0,
+        };
+        for rule in &prepared.setup {
+            let root = explorer.nodes.len() - 1;
+            if let Some((node, _)) = explorer.attempt(root, *rule, Outcome::Ok(0), Fixed::default())
+            {
+                // What a set-up makes is there before every recipe.
+                explorer.nodes = vec![Node {
+                    parent: None,
+                    step: None,
+                    ..node
+                }];
+            }
+        }
+        explorer
+    }
+
+    fn explore(mut self) -> Vec<Option<Recipe>> {
+        self.look(0, None);
+        'rounds: for length in DIVES {
+            for goal in self.open.clone() {
+                if self.spent >= BUDGET {
+                    break 'rounds;
+                }
+                if self.open.contains(&goal) {
+                    self.dive(goal, length);
+                }
+            }
+        }
+        self.recipes
+    }
+
+    /// Tries an outcome of a rule in a state: the state after it, and what came into being.
+    fn attempt(
+        &mut self,
+        from: usize,
+        rule: usize,
+        outcome: Outcome,
+        fixed: Fixed<'_>,
+    ) -> Option<(Node, Vec<Handle>)> {
+        let node = &self.nodes[from];
+        let mut fresh = node.fresh;
+        let action = Bow {
+            prepared: self.prepared,
+            mirror: &node.mirror,
+            runner: &mut self.runner,
+            fresh: &mut fresh,
+            recent: 50,
+        }
+        .shoot(rule, outcome, fixed)?;
+        self.spent += 1;
+        let step = Step {
+            id: node.next_step,
+            action,
+        };
+        let mut mirror = node.mirror.clone();
+        let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
+        if rehearsed.assumed != outcome {
+            return None;
+        }
+        let next_step = node.next_step + 1;
+        let after = Node {
+            mirror,
+            parent: Some(from),
+            step: Some(step),
+            next_step,
+            fresh,
+        };
+        Some((after, rehearsed.created))
+    }
+
+    /// Looks which goals can be reached from a state, given the rule that led there.
+    fn look(&mut self, node: usize, rule: Option<usize>) {
+        let mut found = false;
+        let mut ways: Vec<Vec<Step>> = Vec::new();
+        for goal in self.open.clone() {
+            let definition = &self.prepared.goals[goal];
+            if rule.is_some_and(|rule| !definition.wakers[rule]) {
+                continue;
+            }
+            let (aim, outcome) = (definition.rule, definition.outcome);
+            let Some((after, _)) = self.attempt(node, aim, outcome, Fixed::default()) else {
+                continue;
+            };
+            found = true;
+            self.open.retain(|open| *open != goal);
+            if let Some(step) = after.step {
+                let recipe = self.recipe(node, step, End::Outcome(outcome), &mut ways);
+                self.recipes[goal] = recipe;
+            }
+        }
+        if found && !self.landmarks.contains(&node) {
+            self.landmarks.push(node);
+        }
+    }
+
+    /// The recipe of a step in a state. `ways` are boiled down ones to this state, one of which may do.
+    fn recipe(
+        &self,
+        node: usize,
+        last: Step,
+        end: End,
+        ways: &mut Vec<Vec<Step>>,
+    ) -> Option<Recipe> {
+        let model = &self.prepared.model;
+        let root = &self.nodes[0].mirror;
+        let known = ways.iter().find_map(|way| {
+            let mut steps = way.clone();
+            steps.push(last.clone());
+            kept(model, root, steps, end)
+        });
+        let steps = match known {
+            Some(steps) => steps,
+            None => {
+                let mut steps = self.path(node);
+                steps.push(last);
+                let steps = reduced(model, root, steps, end);
+                if let Some((_, way)) = steps.split_last() {
+                    ways.push(way.to_vec());
+                }
+                steps
+            }
+        };
+        Recipe::new(model, &self.prepared.drawers, root, &steps)
+    }
+
+    /// Keeps a state, and the way to the kinds of entity that came into being for the first time.
+    fn keep(&mut self, after: Node, created: &[Handle]) -> usize {
+        let rule = after.step.as_ref().map(|s| s.action.rule);
+        let at = self.nodes.len();
+        self.nodes.push(after);
+        for handle in created {
+            let kind = usize::from(handle.kind.0);
+            if self.makings[kind].is_none() {
+                let step = self.nodes[at].step.clone();
+                let parent = self.nodes[at].parent;
+                if let (Some(step), Some(parent)) = (step, parent) {
+                    let end = End::Kind(handle.kind);
+                    self.makings[kind] = self.recipe(parent, step, end, &mut Vec::new());
+                }
+            }
+        }
+        self.look(at, rule);
+        at
+    }
+
+    /// Makes another entity of a kind, as the first one was made.
+    fn another(&mut self, kind: KindId, mut at: usize) -> usize {
+        let Some(recipe) = self.makings[usize::from(kind.0)].clone() else {
+            return at;
+        };
+        let mut roles = vec![None; recipe.roles];
+        for instruction in &recipe.steps {
+            let (actor, picks) = instruction.players(&roles);
+            let fixed = Fixed {
+                actor,
+                picks: &picks,
+                hints: &instruction.hints,
+                ..Fixed::default()
+            };
+            let (rule, outcome) = (instruction.rule, instruction.outcome);
+            let Some((after, created)) = self.attempt(at, rule, outcome, fixed) else {
+                break;
+            };
+            if let Some(step) = &after.step {
+                instruction.settle(&mut roles, &step.action, &created);
+            }
+            at = self.keep(after, &created);
+        }
+        at
+    }
+
+    fn path(&self, node: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut at = Some(node);
+        while let Some(node) = at {
+            steps.extend(self.nodes[node].step.clone());
+            at = self.nodes[node].parent;
+        }
+        steps.reverse();
+        steps
+    }
+
+    /// Goes for a goal from the nearest of some landmarks.
+    fn dive(&mut self, goal: usize, length: usize) {
+        let mut at = 0;
+        let mut distance = f64::INFINITY;
+        for _ in 0..6 {
+            let sample = self.runner.rng().random_range(0..self.landmarks.len());
+            let landmark = self.landmarks[sample];
+            let there = self.distance(goal, landmark);
+            if there < distance {
+                (at, distance) = (landmark, there);
+            }
+        }
+        let rule = self.prepared.goals[goal].rule;
+        let outcome = self.prepared.goals[goal].outcome;
+        let favourite = self.somebody(rule, at);
+        let mut focus: Vec<Handle> = Vec::new();
+        for _ in 0..length {
+            // Two of a kind, where one will not do.
+            let picks = &self.prepared.model.rules[rule].picks;
+            if !picks.is_empty() && self.runner.rng().random_range(0..100) < ANOTHER {
+                let kind = picks[self.runner.rng().random_range(0..picks.len())].kind;
+                at = self.another(kind, at);
+            }
+            let mut best: Option<(f64, Node, Vec<Handle>)> = None;
+            for _ in 0..CHOICES {
+                let Some((after, created)) = self.toward(at, rule, outcome, favourite, &focus, 5)
+                else {
+                    continue;
+                };
+                self.nodes.push(after);
+                let there = self.distance(goal, self.nodes.len() - 1);
+                let after = self.nodes.pop();
+                let Some(after) = after else { continue };
+                if best.as_ref().is_none_or(|(least, ..)| there < *least) {
+                    best = Some((there, after, created));
+                }
+            }
+            let Some((_, after, created)) = best else {
+                return;
+            };
+            let picks = after.step.iter().flat_map(|s| &s.action.picks);
+            for handle in picks.filter_map(|p| p.handle()).chain(created.clone()) {
+                focus.retain(|h| *h != handle);
+                focus.push(handle);
+            }
+            at = self.keep(after, &created);
+            if !self.open.contains(&goal) || self.spent >= BUDGET {
+                return;
+            }
+        }
+    }
+
+    fn somebody(&mut self, rule: usize, node: usize) -> Option<Handle> {
+        let By::Kind(kind) = self.prepared.model.rules[rule].by else {
+            return None;
+        };
+        let live: Vec<_> = self.nodes[node].mirror.live(kind).collect();
+        let index = self.runner.rng().random_range(0..live.len().max(1));
+        live.get(index).copied()
+    }
+
+    /// A success that helps an outcome along, or one that makes such a success possible.
+    fn toward(
+        &mut self,
+        node: usize,
+        rule: usize,
+        outcome: Outcome,
+        favourite: Option<Handle>,
+        focus: &[Handle],
+        depth: usize,
+    ) -> Option<(Node, Vec<Handle>)> {
+        let mut candidates = match self.missing(rule, node).first() {
+            Some(kind) => self.prepared.statics.makers(*kind),
+            None => self.prepared.statics.producers(rule, outcome),
+        };
+        candidates.retain(|r| self.prepared.model.rules[*r].weight > 0);
+        let mut deeper = None;
+        for _ in 0..candidates.len().min(4) {
+            let index = self.runner.rng().random_range(0..candidates.len());
+            let candidate = candidates.swap_remove(index);
+            let successes = self.prepared.model.rules[candidate].successes.len();
+            let success = self.runner.rng().random_range(0..successes.max(1));
+            let fixed = Fixed {
+                favourite: favourite.filter(|_| self.runner.rng().random_range(0..100) < 60),
+                focus: match self.runner.rng().random_range(0..100) < 70 {
+                    true => focus,
+                    false => &[],
+                },
+                ..Fixed::default()
+            };
+            let found = self.attempt(node, candidate, Outcome::Ok(success), fixed);
+            if found.is_some() {
+                return found;
+            }
+            deeper.get_or_insert(candidate);
+        }
+        match depth {
+            0 => None,
+            _ => self.toward(node, deeper?, Outcome::Ok(0), favourite, focus, depth - 1),
+        }
+    }
+
+    /// The kinds that a rule needs and nothing exists of.
+    fn missing(&self, rule: usize, node: usize) -> Vec<KindId> {
+        let rule = &self.prepared.model.rules[rule];
+        let by = match rule.by {
+            By::Kind(kind) => Some(kind),
+            By::Anyone => None,
+        };
+        let mirror = &self.nodes[node].mirror;
+        by.into_iter()
+            .chain(rule.picks.iter().map(|p| p.kind))
+            .filter(|kind| mirror.live(*kind).next().is_none())
+            .collect()
+    }
+
+    /// How far a state is from a goal: the least that was found among some principals and picks.
+    fn distance(&mut self, goal: usize, node: usize) -> f64 {
+        let prepared = self.prepared;
+        let goal = &prepared.goals[goal];
+        let Some(demands) = &goal.demands else {
+            return f64::INFINITY;
+        };
+        let missing = self.missing(goal.rule, node).len();
+        if missing > 0 {
+            return 100.0 * missing as f64;
+        }
+        let rule = &prepared.model.rules[goal.rule];
+        let mirror = &self.nodes[node].mirror;
+        let mut least = f64::INFINITY;
+        for sample in 0..8 {
+            let action = sampled(prepared, &mut self.runner, mirror, goal.rule, sample < 3);
+            let Some(action) = action else { continue };
+            let mut names: Names = prepared.model.names(mirror, &action, false);
+            prepared.model.bind_lets(&mut names, mirror, &rule.lets);
+            let mut scope = prepared.model.scope(mirror, &names);
+            scope.before = Some(mirror);
+            let mut sum = 0.0;
+            for demand in &demands.all {
+                if demand.ready > rule.picks.len() {
+                    continue;
+                }
+                if let Some(expression) = demand.expression(rule) {
+                    sum += expression.distance(&scope, demand.want != Want::False);
+                }
+                if sum >= least {
+                    break;
+                }
+            }
+            least = least.min(sum);
+        }
+        least
+    }
+}
+
+/// A principal and picks, without arguments.
+fn sampled(
+    prepared: &Prepared,
+    runner: &mut TestRunner,
+    mirror: &Mirror,
+    rule: usize,
+    newest: bool,
+) -> Option<Action> {
+    let definition = &prepared.model.rules[rule];
+    let mut draw = |kind: KindId, newest: bool| -> Option<Handle> {
+        let live: Vec<_> = mirror.live(kind).collect();
+        let index = match newest {
+            true => live.len().saturating_sub(1),
+            false => runner.rng().random_range(0..live.len().max(1)),
+        };
+        live.get(index).copied()
+    };
+    let actor = match definition.by {
+        By::Anyone => Actor::Anyone,
+        By::Kind(kind) => Actor::Entity(draw(kind, false)?),
+    };
+    let picks: Option<Vec<Picked>> = definition
+        .picks
+        .iter()
+        .map(|pick| draw(pick.kind, newest).map(Picked::Entity))
+        .collect();
+    Some(Action {
+        rule,
+        actor,
+        picks: picks?,
+        args: vec![Value::Unknown; definition.args.len()],
+    })
+}

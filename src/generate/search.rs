@@ -1,0 +1,463 @@
+//! The search for an action with a given outcome: principal, picks and arguments are decided one after the other, in an
+//! order that is drawn, and what contradicts the outcome is given up as soon as it can be judged.
+
+use proptest::test_runner::TestRunner;
+use rand::RngExt;
+
+use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::domain::Domain;
+use crate::model::expression::{EvalError, Names};
+use crate::model::mirror::Mirror;
+use crate::model::oracle::handles;
+use crate::model::value::{Handle, KindId, Value};
+use crate::model::{By, Rule};
+
+use super::demand::{Demand, Demands, Want};
+use super::generator::Prepared;
+use super::recipe::Hint;
+
+/// How many expressions are judged at most in one search.
+const PATIENCE: u32 = 40;
+
+/// Where a search looks, and what it draws with.
+pub(super) struct Bow<'a> {
+    pub prepared: &'a Prepared,
+    pub mirror: &'a Mirror,
+    pub runner: &'a mut TestRunner,
+    /// The number of the newest unique value.
+    pub fresh: &'a mut u32,
+    /// In percent, how often the newest entities are tried first.
+    pub recent: u32,
+}
+
+/// What is decided before the search begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fixed<'a> {
+    /// Who acts, if anybody can.
+    pub actor: Option<Handle>,
+    /// Who is tried first.
+    pub favourite: Option<Handle>,
+    /// What it is about, pick by pick.
+    pub picks: &'a [Option<Handle>],
+    /// What the arguments are like.
+    pub hints: &'a [Hint],
+    /// What is picked first, newest last.
+    pub focus: &'a [Handle],
+}
+
+struct Search<'a, 'b> {
+    bow: &'a mut Bow<'b>,
+    rule: &'b Rule,
+    number: usize,
+    outcome: Outcome,
+    demands: &'b Demands,
+    fixed: Fixed<'a>,
+    names: Names,
+    actor: Actor,
+    picks: Vec<Picked>,
+    args: Vec<Option<Value>>,
+    patience: u32,
+    /// Some pick is not from its pool, because that depends on one that never was: nothing may be left unknown then.
+    strayed: bool,
+}
+
+impl Bow<'_> {
+    /// An action that the oracle predicts to have an outcome of a rule, if one was found.
+    pub fn shoot(&mut self, rule: usize, outcome: Outcome, fixed: Fixed<'_>) -> Option<Action> {
+        let prepared = self.prepared;
+        let demands = prepared.demands(rule, outcome)?;
+        let definition = &prepared.model.rules[rule];
+        let mut search = Search {
+            bow: self,
+            rule: definition,
+            number: rule,
+            outcome,
+            demands,
+            fixed,
+            names: Names::default(),
+            actor: Actor::Anyone,
+            picks: Vec::with_capacity(definition.picks.len()),
+            args: vec![None; definition.args.len()],
+            patience: PATIENCE,
+            strayed: false,
+        };
+        if !search.actors() {
+            return None;
+        }
+        let args: Option<Vec<Value>> = search.args.into_iter().collect();
+        Some(Action {
+            rule,
+            actor: search.actor,
+            picks: search.picks,
+            args: args?,
+        })
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.runner.rng().random_range(0..bound.max(1))
+    }
+
+    pub fn chance(&mut self, percent: u32) -> bool {
+        self.runner.rng().random_range(0..100) < percent
+    }
+
+    /// All of a pool, in an order that is drawn: the newest first or from anywhere.
+    fn order(&mut self, pool: &mut [Handle]) {
+        if pool.len() < 2 {
+            return;
+        }
+        let recent = self.recent;
+        if self.chance(recent) {
+            pool.reverse();
+            if self.chance(30) {
+                pool.swap(0, 1);
+            }
+        } else {
+            let start = self.below(pool.len());
+            pool.rotate_left(start);
+            // Not always the same neighbours.
+            let other = self.below(pool.len() - 1) + 1;
+            pool.swap(1, other);
+        }
+    }
+}
+
+impl Search<'_, '_> {
+    fn actors(&mut self) -> bool {
+        let By::Kind(kind) = self.rule.by else {
+            return self.after(0);
+        };
+        let mirror = self.bow.mirror;
+        let mut live: Vec<Handle> = mirror.live(kind).collect();
+        let start = self.bow.below(live.len());
+        if !live.is_empty() {
+            live.rotate_left(start);
+        }
+        if let Some(favourite) = self.fixed.actor.or(self.fixed.favourite) {
+            if let Some(at) = live.iter().position(|h| *h == favourite) {
+                live[..=at].rotate_right(1);
+            } else if self.fixed.actor.is_some() {
+                return false;
+            }
+        }
+        if self.fixed.actor.is_some() {
+            live.truncate(1);
+        }
+        let shared = &self.bow.prepared.kind_names[usize::from(kind.0)];
+        for handle in live {
+            let depth = self.names.len();
+            self.names.bind(shared.clone(), Value::Entity(handle));
+            self.names
+                .bind(self.bow.prepared.actor_name.clone(), Value::Entity(handle));
+            self.actor = Actor::Entity(handle);
+            if self.after(0) {
+                // What an unauthenticated attempt is about is picked as its owner would.
+                if self.outcome == Outcome::Unauthenticated {
+                    self.actor = self.impostor(kind, handle);
+                }
+                return true;
+            }
+            if self.patience == 0 {
+                return false;
+            }
+            self.names.truncate(depth);
+        }
+        false
+    }
+
+    /// Nobody, a forgery, or somebody who is gone.
+    fn impostor(&mut self, kind: KindId, handle: Handle) -> Actor {
+        let gone = self
+            .bow
+            .mirror
+            .all(kind)
+            .rev()
+            .find(|(_, record)| record.gone)
+            .map(|(handle, _)| handle);
+        match (self.bow.below(3), gone) {
+            (0, Some(gone)) => Actor::Entity(gone),
+            (1, _) => Actor::Forged(handle),
+            _ => Actor::Nobody,
+        }
+    }
+
+    /// Goes on once a position is decided: 0 is the principal, then come the picks, then the arguments.
+    fn after(&mut self, position: usize) -> bool {
+        let demands = self.demands;
+        for demand in &demands.all {
+            if demand.ready == position && !self.holds(demand) {
+                return false;
+            }
+        }
+        let picks = self.rule.picks.len();
+        match position {
+            next if next < picks => self.pick(next),
+            next => self.argument(next - picks),
+        }
+    }
+
+    fn holds(&mut self, demand: &Demand) -> bool {
+        let Some(expression) = demand.expression(self.rule) else {
+            return true;
+        };
+        if self.patience == 0 {
+            return false;
+        }
+        self.patience -= 1;
+        let model = &self.bow.prepared.model;
+        let mirror = self.bow.mirror;
+        let depth = self.names.len();
+        if demand.lets {
+            model.bind_lets(&mut self.names, mirror, &self.rule.lets);
+        }
+        let mut scope = model.scope(mirror, &self.names);
+        scope.before = Some(mirror);
+        let truth = expression.eval_bool(&scope).ok();
+        self.names.truncate(depth);
+        match demand.want {
+            Want::NotFalse if self.strayed => truth == Some(true),
+            want => want.accepts(truth),
+        }
+    }
+
+    fn pick(&mut self, index: usize) -> bool {
+        let rule = self.rule;
+        let pick = &rule.picks[index];
+        if self.outcome == Outcome::Absent(index) {
+            self.picks.push(Picked::Never);
+            let depth = self.names.len();
+            self.names.bind(pick.name.clone(), Value::Unknown);
+            if self.after(index + 1) {
+                return true;
+            }
+            self.picks.truncate(index);
+            self.names.truncate(depth);
+            return false;
+        }
+        let strayed = self.strayed;
+        for handle in self.pool(index) {
+            self.picks.push(Picked::Entity(handle));
+            let depth = self.names.len();
+            self.names.bind(pick.name.clone(), Value::Entity(handle));
+            if self.after(index + 1) {
+                return true;
+            }
+            self.picks.truncate(index);
+            self.names.truncate(depth);
+            if self.patience == 0 {
+                return false;
+            }
+        }
+        self.strayed = strayed;
+        false
+    }
+
+    /// What may be picked, in the order in which it is tried.
+    fn pool(&mut self, index: usize) -> Vec<Handle> {
+        let pick = &self.rule.picks[index];
+        let mirror = self.bow.mirror;
+        let mut pool: Vec<Handle> = match &pick.from {
+            _ if self.outcome == Outcome::Gone(index) => mirror
+                .all(pick.kind)
+                .filter(|(_, record)| record.gone)
+                .map(|(handle, _)| handle)
+                .collect(),
+            None => mirror.live(pick.kind).collect(),
+            Some(from) => {
+                let scope = self.bow.prepared.model.scope(mirror, &self.names);
+                match (from.eval(&scope), self.outcome) {
+                    (Ok(pool), _) => handles(&pool),
+                    // As where the record that never was would say in which collection it is.
+                    (Err(EvalError::Unknown), Outcome::Absent(_)) => {
+                        self.strayed = true;
+                        mirror.live(pick.kind).collect()
+                    }
+                    (Err(_), _) => Vec::new(),
+                }
+            }
+        };
+        if let Some(Some(fixed)) = self.fixed.picks.get(index) {
+            pool.retain(|handle| handle == fixed);
+            return pool;
+        }
+        self.bow.order(&mut pool);
+        if !self.fixed.focus.is_empty() && pool.len() > 1 && self.bow.chance(85) {
+            let focus = self.fixed.focus;
+            if let Some(at) = focus
+                .iter()
+                .rev()
+                .find_map(|f| pool.iter().position(|p| p == f))
+            {
+                pool[..=at].rotate_right(1);
+            }
+        }
+        pool
+    }
+
+    /// Decides the next argument that something depends on; the others come last, where nothing can fail any more.
+    fn argument(&mut self, from: usize) -> bool {
+        let rule = self.rule;
+        let next = (from..rule.args.len())
+            .find(|i| self.demands.deciding[*i] || self.outcome == Outcome::Invalid(*i));
+        let Some(index) = next else {
+            return self.rest();
+        };
+        let picks = rule.picks.len();
+        for value in self.candidates(index) {
+            let depth = self.names.len();
+            self.bind(index, &value);
+            self.args[index] = Some(value);
+            if self.after(picks + index + 1) {
+                return true;
+            }
+            self.args[index] = None;
+            self.names.truncate(depth);
+            if self.patience == 0 {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn bind(&mut self, index: usize, value: &Value) {
+        let bound = match value {
+            Value::Absent => Value::Null,
+            other => other.clone(),
+        };
+        self.names.bind(self.rule.args[index].name.clone(), bound);
+    }
+
+    /// Draws the arguments that nothing depends on.
+    fn rest(&mut self) -> bool {
+        let depth = self.names.len();
+        let rule = self.rule;
+        for index in 0..rule.args.len() {
+            if self.args[index].is_some() {
+                continue;
+            }
+            let hint = self.fixed.hints.get(index).unwrap_or(&Hint::Any);
+            let Some(value) = self.draw(index, hint) else {
+                self.names.truncate(depth);
+                self.forget_rest();
+                return false;
+            };
+            self.bind(index, &value);
+            self.args[index] = Some(value);
+        }
+        true
+    }
+
+    fn forget_rest(&mut self) {
+        for (index, arg) in self.args.iter_mut().enumerate() {
+            if !self.demands.deciding[index] && self.outcome != Outcome::Invalid(index) {
+                *arg = None;
+            }
+        }
+    }
+
+    /// A value of an argument, or nothing where none can be computed.
+    fn draw(&mut self, index: usize, hint: &Hint) -> Option<Value> {
+        let prepared = self.bow.prepared;
+        let drawer = &prepared.drawers[self.number][index];
+        let scope = prepared.model.scope(self.bow.mirror, &self.names);
+        match hint {
+            Hint::Any => drawer.draw(self.bow.runner, &scope, self.bow.fresh),
+            Hint::Value(value) => Some(value.clone()),
+            Hint::Path(path) => drawer.draw_along(path, self.bow.runner, &scope, self.bow.fresh),
+        }
+    }
+
+    /// The values to try for an argument that decides, in order.
+    fn candidates(&mut self, index: usize) -> Vec<Value> {
+        let arg = &self.rule.args[index];
+        let prepared = self.bow.prepared;
+        if self.outcome == Outcome::Invalid(index) {
+            let mut values = prepared.invalid[self.number][index].clone();
+            let start = self.bow.below(values.len());
+            if !values.is_empty() {
+                values.rotate_left(start);
+            }
+            values.truncate(3);
+            return values;
+        }
+        let mut values = Vec::new();
+        match self.fixed.hints.get(index).unwrap_or(&Hint::Any) {
+            Hint::Any => {}
+            hint => {
+                let hint = hint.clone();
+                values.extend(self.draw(index, &hint));
+                values.extend(self.draw(index, &hint));
+                return values;
+            }
+        }
+        let refused = self
+            .demands
+            .all
+            .iter()
+            .any(|d| d.want == Want::False && d.ready > self.rule.picks.len());
+        // What collides, and what lies on either side of a limit, is drawn from what there is.
+        if refused || self.bow.chance(10) {
+            self.known(&arg.name, &arg.domain, &mut values);
+        }
+        if self.bow.chance(50) {
+            values.extend(self.near(&arg.domain));
+        }
+        let late = self.bow.chance(60);
+        let scope = prepared.model.scope(self.bow.mirror, &self.names);
+        let drawer = &prepared.drawers[self.number][index];
+        let first = values.len();
+        drawer.variety(self.bow.runner, &scope, self.bow.fresh, &mut values);
+        if late && !refused {
+            values.rotate_left(first);
+        }
+        values
+    }
+
+    /// Values that the mirror holds already in fields of the argument's name, in an order that is drawn.
+    fn known(&mut self, name: &str, domain: &Domain, out: &mut Vec<Value>) {
+        let mirror = self.bow.mirror;
+        for (kind, definition) in (0u16..).zip(&self.bow.prepared.model.kinds) {
+            let Some(field) = definition.fields.iter().position(|f| f.name == name) else {
+                continue;
+            };
+            for (_, record) in mirror.all(KindId(kind)).rev().take(8) {
+                if let Some(value) = record.fields.get(field)
+                    && !value.has_unknown()
+                    && *value != Value::Null
+                    && domain.contains(value)
+                    && !out.contains(value)
+                {
+                    out.push(value.clone());
+                }
+            }
+        }
+        if out.len() > 1 {
+            let start = self.bow.below(out.len());
+            out.rotate_left(start);
+        }
+    }
+
+    /// A number at or beside one that who acts, or what it is about, has in a field.
+    fn near(&mut self, domain: &Domain) -> Option<Value> {
+        if !matches!(domain, Domain::Int { .. }) {
+            return None;
+        }
+        let about = self.picks.iter().filter_map(|p| p.handle());
+        let mut numbers: Vec<i64> = Vec::new();
+        for handle in self.actor.handle().into_iter().chain(about) {
+            if let Some(record) = self.bow.mirror.get(handle) {
+                numbers.extend(record.fields.iter().filter_map(|v| match v {
+                    Value::Int(number) => Some(*number),
+                    _ => None,
+                }));
+            }
+        }
+        if numbers.is_empty() {
+            return None;
+        }
+        let choice = self.bow.below(numbers.len());
+        let delta = [-1, 0, 1][self.bow.below(3)];
+        let value = Value::Int(numbers[choice].saturating_add(delta));
+        domain.contains(&value).then_some(value)
+    }
+}

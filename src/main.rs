@@ -1,0 +1,7 @@
+//! The binary: everything is in the library, see [`gainsay::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gainsay::cli::main()
+}

@@ -1,0 +1,21 @@
+//! Reports: what was found, for people and machines. Every output is a function of the result types; nothing prints
+//! from here, and nothing that is shown holds a secret, a raw id or a control character.
+
+pub mod curl;
+#[cfg(test)]
+mod fixture;
+mod learned;
+mod paint;
+mod portable;
+mod readings;
+mod scene;
+mod shell;
+pub mod snapshot;
+pub mod story;
+pub mod summary;
+
+pub use curl::curl;
+pub use paint::Style;
+pub use snapshot::{Snapshot, SnapshotError, Written};
+pub use story::story;
+pub use summary::{Summary, summary};

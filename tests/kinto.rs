@@ -1,0 +1,109 @@
+//! Kinto, a real server that nobody here wrote (PyPI `kinto`, memory backend): the model holds, and what Kinto does
+//! wrong is found.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gainsay::Tester;
+
+struct Kinto {
+    server: Child,
+    port: u16,
+}
+
+impl Kinto {
+    /// Starts a server of its own with an empty memory; nothing where Kinto is not installed and this is not CI.
+    fn start() -> Option<Kinto> {
+        if !Path::new("target/kinto-venv/bin/kinto").exists() {
+            let how = "run tests/kinto/install.sh, which installs it in target/kinto-venv";
+            assert!(std::env::var_os("CI").is_none(), "Kinto is missing: {how}");
+            println!("skipped: Kinto is not installed; {how}");
+            return None;
+        }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let server = Command::new("tests/kinto/start.sh")
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut kinto = Kinto { server, port };
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                kinto.server.try_wait().unwrap().is_none(),
+                "Kinto ended at once"
+            );
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "Kinto does not start"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(kinto)
+    }
+
+    fn tester(&self) -> Tester {
+        Tester::new("models/kinto.yaml").url(format!("http://127.0.0.1:{}", self.port))
+    }
+}
+
+impl Drop for Kinto {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn the_model_holds_over_25_seeds() {
+    let Some(kinto) = Kinto::start() else { return };
+    let outcome = kinto
+        .tester()
+        .skip(["finds"])
+        .seeds(0..25)
+        .jobs(2)
+        .run()
+        .unwrap();
+    outcome.assert_held();
+    let (all, reached) = outcome.report.coverage.totals();
+    println!(
+        "{reached} of {all} outcomes, {} requests",
+        outcome.report.requests
+    );
+    assert!(
+        outcome.report.steps > 1_000,
+        "{} steps",
+        outcome.report.steps
+    );
+}
+
+#[test]
+fn what_kinto_does_wrong_is_found() {
+    let Some(kinto) = Kinto::start() else { return };
+    let outcome = kinto.tester().seeds(0..25).jobs(2).run().unwrap();
+    let found: Vec<String> = outcome
+        .report
+        .counterexamples
+        .iter()
+        .map(|c| c.violation.id.to_string())
+        .collect();
+    println!("{}", outcome.stories());
+    assert!(
+        !found.is_empty(),
+        "the rules tagged `finds` claim what Kinto does not do"
+    );
+    for counterexample in &outcome.report.counterexamples {
+        assert!(
+            counterexample.standing.certain(),
+            "{}",
+            counterexample.violation.id
+        );
+    }
+}
