@@ -202,6 +202,10 @@ impl Run<'_> {
             return Ok(false);
         }
         let action = self.renderer.materialise(&step.action);
+        let model = &self.runner.model;
+        if !model.picks_from_its_lists(self.judge.mirror(), &action) {
+            return Ok(false);
+        }
         let expected = self.judge.expect(action);
         if steer.is_some_and(|seed| self.runner.steers_away(seed, step, &expected)) {
             return Ok(false);
