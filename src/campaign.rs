@@ -230,7 +230,13 @@ pub async fn campaign(
                 seed: plan.seed,
                 steps,
             });
-            let found = shrink(runner, &plan, violation, options.bounds).await;
+            let found = shrink(
+                runner,
+                &run.ran(&plan, violation),
+                violation,
+                options.bounds,
+            )
+            .await;
             let alone = index == 0;
             if found.standing.never() && !alone {
                 report.consequences.push(violation.id.clone());

@@ -21,8 +21,8 @@ pub enum Reads {
     All,
     /// None at all.
     None,
-    /// After the last step, those of one invariant.
-    Last(usize),
+    /// After every step, those of one invariant, about one entity if one is given.
+    Each(usize, Option<Handle>),
 }
 
 /// What came of one run of a plan.
@@ -44,6 +44,34 @@ pub struct PlanRun {
     pub requests: u64,
     /// Why it ended before its last step, if it did.
     pub broken: Option<ClientError>,
+}
+
+impl PlanRun {
+    /// Whether a step was sent.
+    pub fn sent(&self, step: u32) -> bool {
+        let purpose = Purpose::Step(step);
+        self.history
+            .events
+            .iter()
+            .any(|event| event.purpose == purpose)
+    }
+
+    /// The plan as it was run, for one of its violations: without the steps that were not sent, and those at which
+    /// something else failed.
+    pub fn ran(&self, plan: &Plan, violation: &Violation) -> Plan {
+        let elsewhere = |step: u32| {
+            step != violation.step && self.violations.iter().any(|v| v.step == step && !v.at_end)
+        };
+        let kept = |steps: &[Step]| -> Vec<Step> {
+            let kept = steps.iter().filter(|s| self.sent(s.id) && !elsewhere(s.id));
+            kept.cloned().collect()
+        };
+        Plan {
+            seed: plan.seed,
+            setup: kept(&plan.setup),
+            steps: kept(&plan.steps),
+        }
+    }
 }
 
 /// Runs plans against one target. Cheap to clone; clones share the connection pool and the budgets.
@@ -125,11 +153,7 @@ impl Runner {
         let mut skipped = 0;
         let mut broken = None;
         for step in plan.all() {
-            let is_last = Some(step.id) == last;
-            match run
-                .step(step, reads, is_last, steer.then_some(plan.seed))
-                .await
-            {
+            match run.step(step, reads, steer.then_some(plan.seed)).await {
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
                 Err(error) => {
@@ -195,7 +219,6 @@ impl Run<'_> {
         &mut self,
         step: &Step,
         reads: Reads,
-        is_last: bool,
         steer: Option<u64>,
     ) -> Result<bool, ClientError> {
         if !self.judge.can_try(step) {
@@ -224,10 +247,11 @@ impl Run<'_> {
         });
         self.judge
             .observe(step.id, &expected, &response, event, took);
-        if reads == Reads::None || (matches!(reads, Reads::Last(_)) && !is_last) {
-            return Ok(true);
-        }
-        let due = self.judge.due(Some(&expected));
+        let due = match reads {
+            Reads::None => return Ok(true),
+            Reads::All => self.judge.due(Some(&expected)),
+            Reads::Each(..) => self.judge.due(None),
+        };
         self.read(due, reads, step.id, false).await?;
         self.overdue(reads, step.id).await?;
         Ok(true)
@@ -279,8 +303,8 @@ impl Run<'_> {
         let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> =
             Vec::new();
         for due in due {
-            if let Reads::Last(only) = reads
-                && due.invariant != only
+            if let Reads::Each(only, entity) = reads
+                && (due.invariant != only || entity.is_some() && due.entity != entity)
             {
                 continue;
             }

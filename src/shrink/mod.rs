@@ -6,10 +6,14 @@
 //! - A run in which an earlier step is violated is inconclusive, never 'fixed'.
 //! - Live runs are counted and bounded; results are cached by the plan that was sent.
 
+mod canonical;
 mod counterexample;
 mod live;
 mod reduce;
+mod replay;
+mod simplify;
 
 pub use counterexample::{Counterexample, Standing};
-pub use live::{Bounds, replay, shrink};
-pub use reduce::{Goal, Reducer, renumber};
+pub use live::{Bounds, shrink};
+pub use reduce::{Candidate, Goal, Keep, Reducer, renumber};
+pub use replay::replay;

@@ -1,30 +1,74 @@
 //! Offline reduction: candidates that the model admits. A candidate is admissible when its dry run still predicts of
 //! the failing step what the original predicted; nothing is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::generate::{Step, rehearse_step, simplest};
+use crate::generate::{Step, rehearse_step};
 use crate::model::Model;
 use crate::model::action::{Actor, Outcome, Picked};
 use crate::model::mirror::Mirror;
-use crate::model::oracle::Prediction;
-use crate::model::value::{Handle, Value};
+use crate::model::value::{Handle, KindId, Value};
+
+/// More steps than this are not tried in pairs: their number grows with the square.
+const MOST_FOR_PAIRS: usize = 40;
+
+/// A plan that may fail: its last step is the one after which it does.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Candidate {
+    /// The steps, the set-up among them.
+    pub steps: Vec<Step>,
+    /// What the broken invariant is about.
+    pub entity: Option<Handle>,
+}
+
+/// A part of the mirror that a step changed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Change {
+    /// An entity of this kind came into being.
+    Created(KindId),
+    /// One is gone.
+    Gone(KindId),
+    /// A field, by its position, of one has another value.
+    Field(KindId, usize),
+    /// A global, by its position, has another value.
+    Global(usize),
+}
+
+/// What a step was rehearsed to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Deed {
+    /// What the oracle predicted.
+    pub outcomes: Vec<Outcome>,
+    /// What was assumed of it.
+    pub assumed: Outcome,
+    /// What it changed.
+    pub effect: BTreeSet<Change>,
+}
 
 /// What a candidate must keep.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// The step that fails.
-    pub step: u32,
-    /// What is predicted of it.
-    pub prediction: Prediction,
-    /// What an invariant is about must still exist.
-    pub entity: Option<Handle>,
+    /// What is predicted of the last step.
+    outcomes: Vec<Outcome>,
+    /// What the last step changes, where that matters.
+    effect: Option<BTreeSet<Change>>,
+    /// Steps that must stay and do what they did, by their ids.
+    pins: BTreeMap<u32, (Outcome, BTreeSet<Change>)>,
+}
+
+/// How alike two candidates must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keep {
+    /// Every step has the outcome that it had, and the last one changes what it changed.
+    Outcomes,
+    /// Every step changes what it changed, too.
+    Effects,
 }
 
 /// The offline side of shrinking.
 pub struct Reducer<'a> {
-    model: &'a Model,
-    start: &'a Mirror,
+    pub(super) model: &'a Model,
+    pub(super) start: &'a Mirror,
 }
 
 impl<'a> Reducer<'a> {
@@ -33,89 +77,211 @@ impl<'a> Reducer<'a> {
         Reducer { model, start }
     }
 
-    /// What must be kept of a plan that fails at a step; nothing if the plan does not get there.
-    pub fn goal(&self, plan: &[Step], step: u32, entity: Option<Handle>) -> Option<Goal> {
+    /// What the steps of a candidate do, by their ids, and the mirror at the end; nothing if one of them cannot be tried.
+    pub(super) fn deeds(&self, steps: &[Step]) -> Option<(BTreeMap<u32, Deed>, Mirror)> {
         let mut mirror = self.start.clone();
-        for candidate in plan {
-            let rehearsed = rehearse_step(self.model, &mut mirror, candidate);
-            if candidate.id == step {
-                return Some(Goal {
-                    step,
-                    prediction: rehearsed?.prediction,
-                    // What only an answer creates is not in a rehearsal, and cannot be asked for.
-                    entity: entity.filter(|e| mirror.get(*e).is_some()),
-                });
-            }
+        let mut deeds = BTreeMap::new();
+        for step in steps {
+            let before = mirror.clone();
+            let rehearsed = rehearse_step(self.model, &mut mirror, step)?;
+            let deed = Deed {
+                outcomes: rehearsed.prediction.outcomes,
+                assumed: rehearsed.assumed,
+                effect: self.changes(&before, &mirror),
+            };
+            deeds.insert(step.id, deed);
         }
-        None
+        Some((deeds, mirror))
     }
 
-    /// Whether a candidate is worth sending: every step can be tried, each is predicted to do something definite, and
-    /// of the last one is predicted what the goal says.
-    pub fn admits(&self, plan: &[Step], goal: &Goal) -> bool {
+    fn changes(&self, before: &Mirror, after: &Mirror) -> BTreeSet<Change> {
+        let mut changes = BTreeSet::new();
+        for index in 0..self.model.kinds.len() {
+            let kind = KindId(u16::try_from(index).unwrap_or(u16::MAX));
+            for (handle, record) in after.all(kind) {
+                let Some(old) = before.get(handle) else {
+                    changes.insert(Change::Created(kind));
+                    continue;
+                };
+                if record.gone != old.gone {
+                    changes.insert(Change::Gone(kind));
+                }
+                let fields = old.fields.iter().zip(record.fields.iter()).enumerate();
+                changes.extend(
+                    fields
+                        .filter(|(_, (old, new))| old != new)
+                        .map(|(field, _)| Change::Field(kind, field)),
+                );
+            }
+        }
+        let globals = 0..self.model.globals.len();
+        changes.extend(
+            globals
+                .filter(|g| before.global(*g) != after.global(*g))
+                .map(Change::Global),
+        );
+        changes
+    }
+
+    /// What must be kept of a candidate: what is predicted of its last step, and with `effect` what that changes.
+    /// Nothing if it does not get there.
+    pub fn goal(&self, candidate: &Candidate, effect: bool) -> Option<Goal> {
+        let (deeds, _) = self.deeds(&candidate.steps)?;
+        let deed = deeds.get(&candidate.steps.last()?.id)?;
+        Some(Goal {
+            outcomes: deed.outcomes.clone(),
+            effect: effect.then(|| deed.effect.clone()),
+            pins: BTreeMap::new(),
+        })
+    }
+
+    /// The goal with steps of a candidate that must stay and do what they do.
+    pub fn pinned(&self, goal: &Goal, candidate: &Candidate, pins: &[u32]) -> Goal {
+        let mut goal = goal.clone();
+        if let Some((deeds, _)) = self.deeds(&candidate.steps) {
+            let pins = pins.iter().filter_map(|id| Some((*id, deeds.get(id)?)));
+            goal.pins = pins
+                .map(|(id, deed)| (id, (deed.assumed, deed.effect.clone())))
+                .collect();
+        }
+        goal
+    }
+
+    /// Whether a candidate is worth sending: every step can be tried, the last one is predicted to do what the goal says,
+    /// and what the invariant is about exists.
+    pub fn admits(&self, candidate: &Candidate, goal: &Goal) -> bool {
         let mut mirror = self.start.clone();
-        for step in plan {
+        let mut pinned = 0;
+        let last = candidate.steps.len().saturating_sub(1);
+        for (index, step) in candidate.steps.iter().enumerate() {
+            let pin = goal.pins.get(&step.id);
+            let before = (pin.is_some() || index == last).then(|| mirror.clone());
             let Some(rehearsed) = rehearse_step(self.model, &mut mirror, step) else {
                 return false;
             };
-            if step.id == goal.step {
-                return rehearsed.prediction.outcomes == goal.prediction.outcomes
-                    && goal.entity.is_none_or(|e| mirror.get(e).is_some());
+            let Some(before) = before else { continue };
+            if let Some((outcome, effect)) = pin {
+                if rehearsed.assumed != *outcome || self.changes(&before, &mirror) != *effect {
+                    return false;
+                }
+                pinned += 1;
+            }
+            if index == last {
+                let effect = goal.effect.as_ref();
+                return rehearsed.prediction.outcomes == goal.outcomes
+                    && effect.is_none_or(|effect| self.changes(&before, &mirror) == *effect)
+                    && pinned == goal.pins.len()
+                    && candidate.entity.is_none_or(|e| mirror.get(e).is_some());
             }
         }
         false
     }
 
-    /// The shortest admissible plan that dropping steps leads to: in chunks first, from the end, then one by one until
-    /// none can go.
-    pub fn shorten(&self, plan: &[Step], goal: &Goal) -> Vec<Step> {
-        let mut kept: Vec<Step> = plan.to_vec();
-        let mut chunk = (kept.len() / 2).max(1);
+    /// The candidate if its steps do what those of another did, as far as `keep` says.
+    pub(super) fn alike(
+        &self,
+        candidate: &Candidate,
+        deeds: &BTreeMap<u32, Deed>,
+        keep: Keep,
+    ) -> bool {
+        let Some((now, mirror)) = self.deeds(&candidate.steps) else {
+            return false;
+        };
+        let last = candidate.steps.last().map(|s| s.id);
+        now.len() == deeds.len()
+            && candidate.entity.is_none_or(|e| mirror.get(e).is_some())
+            && now
+                .iter()
+                .zip(deeds)
+                .all(|((id, now), (before_id, before))| {
+                    let is_last = Some(*id) == last;
+                    id == before_id
+                        && now.assumed == before.assumed
+                        && (!is_last || now.outcomes == before.outcomes)
+                        && (now.effect == before.effect || !is_last && keep == Keep::Outcomes)
+                })
+    }
+
+    /// The shortest admissible candidate that dropping steps leads to: in chunks first, from the end, then one by one
+    /// until none can go, then in pairs that cancel each other out.
+    pub fn shorten(&self, candidate: &Candidate, goal: &Goal) -> Candidate {
+        let mut kept = candidate.clone();
         loop {
-            let before = kept.len();
-            let mut end = kept.len().saturating_sub(1);
-            while end > 0 {
-                let begin = end.saturating_sub(chunk);
-                let mut candidate = kept.clone();
-                candidate.drain(begin..end);
-                if self.admits(&candidate, goal) {
-                    kept = candidate;
-                }
-                end = begin.min(kept.len().saturating_sub(1));
-            }
-            if chunk == 1 {
-                if kept.len() == before {
-                    return kept;
-                }
-            } else {
-                chunk /= 2;
+            self.drop_chunks(&mut kept, goal);
+            if !self.drop_pair(&mut kept, goal) {
+                return kept;
             }
         }
     }
 
-    /// The plan with fewer principals: each in turn is replaced by one that came before.
-    pub fn fewer_principals(&self, plan: &[Step], goal: &Goal) -> Vec<Step> {
-        let mut kept = plan.to_vec();
-        let mut principals: Vec<Handle> = Vec::new();
-        for step in &kept {
-            if let Actor::Entity(handle) | Actor::Forged(handle) = step.action.actor
-                && !principals.contains(&handle)
-            {
-                principals.push(handle);
+    fn drop_chunks(&self, kept: &mut Candidate, goal: &Goal) {
+        let mut chunk = (kept.steps.len() / 2).max(1);
+        loop {
+            let before = kept.steps.len();
+            let mut end = before.saturating_sub(1);
+            while end > 0 {
+                let begin = end.saturating_sub(chunk);
+                let mut shorter = kept.clone();
+                shorter.steps.drain(begin..end);
+                if self.admits(&shorter, goal) {
+                    *kept = shorter;
+                }
+                end = begin.min(kept.steps.len().saturating_sub(1));
+            }
+            if chunk > 1 {
+                chunk /= 2;
+            } else if kept.steps.len() == before {
+                return;
             }
         }
-        principals.sort();
-        for index in (1..principals.len()).rev() {
-            for earlier in &principals[..index] {
-                if earlier.kind != principals[index].kind {
+    }
+
+    /// A toggle can only go with another one, a release only with its claim.
+    fn drop_pair(&self, kept: &mut Candidate, goal: &Goal) -> bool {
+        let last = kept.steps.len().saturating_sub(1);
+        if last > MOST_FOR_PAIRS {
+            return false;
+        }
+        for second in (1..last).rev() {
+            for first in (0..second).rev() {
+                let mut shorter = kept.clone();
+                shorter.steps.remove(second);
+                shorter.steps.remove(first);
+                if self.admits(&shorter, goal) {
+                    *kept = shorter;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// The candidate with fewer entities: each in turn is replaced by one of its kind that came before, where that
+    /// makes steps superfluous or spares a principal.
+    pub fn fewer_entities(&self, candidate: &Candidate, goal: &Goal) -> Candidate {
+        let mut kept = candidate.clone();
+        let named =
+            |c: &Candidate| -> BTreeSet<Handle> { c.steps.iter().flat_map(Step::names).collect() };
+        let handles: Vec<Handle> = named(&kept).into_iter().collect();
+        for from in handles.iter().rev() {
+            for to in &handles {
+                if to >= from || to.kind != from.kind || kept.entity == Some(*from) {
                     continue;
                 }
-                let renamed: Vec<Step> = kept
-                    .iter()
-                    .map(|step| rename(step, principals[index], *earlier))
-                    .collect();
+                let renamed = Candidate {
+                    steps: kept
+                        .steps
+                        .iter()
+                        .map(|s| rename(s, &mut |h| if h == *from { *to } else { h }))
+                        .collect(),
+                    entity: kept.entity,
+                };
+                if !same_subject(&renamed, &kept) {
+                    continue;
+                }
                 let shorter = self.shorten(&renamed, goal);
-                if self.admits(&shorter, goal) && shorter.len() < kept.len() {
+                let measure = |c: &Candidate| (c.steps.len(), named(c).len());
+                if measure(&shorter) < measure(&kept) && self.admits(&shorter, goal) {
                     kept = shorter;
                     break;
                 }
@@ -124,103 +290,78 @@ impl<'a> Reducer<'a> {
         kept
     }
 
-    /// The plan with the simplest arguments that the goal admits.
-    pub fn simpler_arguments(&self, plan: &[Step], goal: &Goal) -> Vec<Step> {
-        let mut kept = plan.to_vec();
-        for index in 0..kept.len() {
-            let rule = &self.model.rules[kept[index].action.rule];
-            for (position, arg) in rule.args.iter().enumerate() {
-                let current = kept[index].action.args[position].clone();
-                // What is invalid on purpose stays as it is.
-                if !arg.domain.contains(&current) {
-                    continue;
-                }
-                let Some(simple) = simplest(&arg.domain) else {
-                    continue;
-                };
-                if simple == current || matches!(current, Value::Fresh(..)) {
-                    continue;
-                }
-                let mut candidate = kept.clone();
-                candidate[index].action.args[position] = simple;
-                if self.admits_alike(&candidate, &kept, goal) {
-                    kept = candidate;
-                }
-            }
+    /// Whether the last step is predicted to change nothing.
+    pub(super) fn is_idle(&self, candidate: &Candidate) -> bool {
+        let deeds = self.deeds(&candidate.steps).map(|(deeds, _)| deeds);
+        let last = candidate.steps.last().map(|s| s.id);
+        deeds
+            .zip(last)
+            .and_then(|(deeds, last)| deeds.get(&last).map(|d| d.effect.is_empty()))
+            .unwrap_or(false)
+    }
+
+    /// The candidate without the steps that cannot be tried in it.
+    pub fn applicable(&self, candidate: &Candidate) -> Candidate {
+        let mut mirror = self.start.clone();
+        let mut steps = candidate.steps.clone();
+        steps.retain(|step| rehearse_step(self.model, &mut mirror, step).is_some());
+        Candidate {
+            steps,
+            entity: candidate.entity,
         }
-        kept
-    }
-
-    /// Whether a candidate with the same steps is admissible and its steps have the same outcomes.
-    fn admits_alike(&self, candidate: &[Step], original: &[Step], goal: &Goal) -> bool {
-        self.admits(candidate, goal) && self.outcomes(candidate) == self.outcomes(original)
-    }
-
-    fn outcomes(&self, plan: &[Step]) -> Vec<Option<Outcome>> {
-        let mut mirror = self.start.clone();
-        plan.iter()
-            .map(|s| rehearse_step(self.model, &mut mirror, s).map(|r| r.assumed))
-            .collect()
-    }
-
-    /// The steps that can be tried, one after the other.
-    pub fn applicable(&self, plan: &[Step]) -> Vec<Step> {
-        let mut mirror = self.start.clone();
-        plan.iter()
-            .filter(|step| rehearse_step(self.model, &mut mirror, step).is_some())
-            .cloned()
-            .collect()
     }
 }
 
-/// The step with one principal in the place of another, as actor and wherever it is named.
-fn rename(step: &Step, from: Handle, to: Handle) -> Step {
-    let swap = |handle: Handle| if handle == from { to } else { handle };
+/// Whether the last steps of both are about what the invariant is about, or neither: what breaks it by way of another
+/// entity does not break it directly.
+pub(super) fn same_subject(one: &Candidate, other: &Candidate) -> bool {
+    let about = |c: &Candidate| {
+        let named = c.steps.last().map(Step::names).unwrap_or_default();
+        c.entity.is_some_and(|entity| named.contains(&entity))
+    };
+    about(one) == about(other)
+}
+
+/// The step with other entities in the place of those that it names, as actor and wherever else.
+pub(super) fn rename(step: &Step, change: &mut dyn FnMut(Handle) -> Handle) -> Step {
     let mut step = step.clone();
     step.action.actor = match step.action.actor {
-        Actor::Entity(handle) => Actor::Entity(swap(handle)),
-        Actor::Forged(handle) => Actor::Forged(swap(handle)),
+        Actor::Entity(handle) => Actor::Entity(change(handle)),
+        Actor::Forged(handle) => Actor::Forged(change(handle)),
         other => other,
     };
     for pick in &mut step.action.picks {
         if let Picked::Entity(handle) = pick {
-            *handle = swap(*handle);
+            *handle = change(*handle);
         }
     }
     for arg in &mut step.action.args {
         *arg = arg.rewrite(&mut |value| match value {
-            Value::Entity(handle) => Some(Value::Entity(swap(*handle))),
+            Value::Entity(handle) => Some(Value::Entity(change(*handle))),
             _ => None,
         });
     }
     step
 }
 
-/// The plan with step ids from 1 and fresh values numbered in order, so that it reads the same whatever it was part of.
-pub fn renumber(model: &Model, plan: &[Step]) -> (Vec<Step>, BTreeMap<u32, u32>) {
-    let ids: BTreeMap<u32, u32> = (1u32..).zip(plan).map(|(new, s)| (s.id, new)).collect();
-    let moved = |handle: Handle| Handle {
+/// The candidate with step ids from 1 and fresh values numbered in order, so that it reads the same whatever it was
+/// part of.
+pub fn renumber(candidate: &Candidate) -> Candidate {
+    let ids: BTreeMap<u32, u32> = (1u32..)
+        .zip(&candidate.steps)
+        .map(|(new, s)| (s.id, new))
+        .collect();
+    let mut moved = |handle: Handle| Handle {
         step: ids.get(&handle.step).copied().unwrap_or(handle.step),
         ..handle
     };
     let mut fresh: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut steps = Vec::with_capacity(plan.len());
-    for step in plan {
-        let mut step = step.clone();
+    let mut steps = Vec::with_capacity(candidate.steps.len());
+    for step in &candidate.steps {
+        let mut step = rename(step, &mut moved);
         step.id = ids.get(&step.id).copied().unwrap_or(step.id);
-        step.action.actor = match step.action.actor {
-            Actor::Entity(handle) => Actor::Entity(moved(handle)),
-            Actor::Forged(handle) => Actor::Forged(moved(handle)),
-            other => other,
-        };
-        for pick in &mut step.action.picks {
-            if let Picked::Entity(handle) = pick {
-                *handle = moved(*handle);
-            }
-        }
         for arg in &mut step.action.args {
             *arg = arg.rewrite(&mut |value| match value {
-                Value::Entity(handle) => Some(Value::Entity(moved(*handle))),
                 Value::Fresh(prefix, n) => {
                     let next = u32::try_from(fresh.len())
                         .unwrap_or(u32::MAX)
@@ -231,8 +372,10 @@ pub fn renumber(model: &Model, plan: &[Step]) -> (Vec<Step>, BTreeMap<u32, u32>)
                 _ => None,
             });
         }
-        debug_assert!(model.rules.len() > step.action.rule);
         steps.push(step);
     }
-    (steps, ids)
+    Candidate {
+        steps,
+        entity: candidate.entity.map(moved),
+    }
 }

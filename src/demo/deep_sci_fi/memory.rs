@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, patch};
+use axum::routing::{get, patch, post};
 use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -28,6 +28,14 @@ pub(super) fn routes() -> Router<App> {
         .route(
             "/api/dwellers/{dweller_id}/memory/personality",
             patch(personality),
+        )
+        .route(
+            "/api/dwellers/{dweller_id}/memory/relationship",
+            patch(relationship),
+        )
+        .route(
+            "/api/dwellers/{dweller_id}/memory/summarize",
+            post(summarize),
         )
         .route("/api/dwellers/{dweller_id}/situation", patch(situation))
 }
@@ -122,6 +130,69 @@ async fn personality(State(app): State<App>, JsonCall(call): JsonCall) -> Answer
     }))
 }
 
+async fn relationship(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
+    let agent = call.agent(&app).await?;
+    let mut input = Input::with_body(&call);
+    let id = input.id("dweller_id");
+    let target = input.text("target", ANY_LENGTH);
+    let status = input.text_or_null("new_status", ANY_LENGTH);
+    let event = input.object_or_null("add_event");
+    input.finish()?;
+
+    let mut tx = app.store.write().await?;
+    let dweller = dweller_row(&mut tx, &id).await?;
+    require_inhabitant(&dweller, &agent)?;
+    let event = event.map(|event| {
+        json!({
+            "timestamp": now(),
+            "event": event.get("event").unwrap_or(&json!("")),
+            "sentiment": event.get("sentiment").unwrap_or(&json!("neutral")),
+        })
+    });
+    let known = dweller.document("relationship_memories")?;
+    let relationships = related(known, &target, status, event);
+    sqlx::query("UPDATE dwellers SET relationship_memories = $1, updated_at = $2 WHERE id = $3")
+        .bind(relationships.to_string())
+        .bind(now())
+        .bind(&id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    ok(json!({ "dweller_id": id, "target": target, "relationship": relationships[&target] }))
+}
+
+async fn summarize(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
+    let agent = call.agent(&app).await?;
+    let mut input = Input::with_body(&call);
+    let id = input.id("dweller_id");
+    let period = input.text("period", ANY_LENGTH);
+    let summary = input.text("summary", 20..=usize::MAX);
+    let key_events = input.texts_or_empty("key_events");
+    let emotional_arc = input.text_or("emotional_arc", "");
+    input.finish()?;
+
+    let mut tx = app.store.write().await?;
+    let dweller = dweller_row(&mut tx, &id).await?;
+    require_inhabitant(&dweller, &agent)?;
+    let summary = json!({
+        "period": period,
+        "summary": summary,
+        "key_events": key_events,
+        "emotional_arc": emotional_arc,
+        "created_at": now(),
+    });
+    let mut summaries: Vec<Value> = serde_json::from_value(dweller.document("memory_summaries")?)?;
+    summaries.push(summary.clone());
+    sqlx::query("UPDATE dwellers SET memory_summaries = $1, updated_at = $2 WHERE id = $3")
+        .bind(json!(summaries).to_string())
+        .bind(now())
+        .bind(&id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    ok(json!({ "dweller_id": id, "summary": summary, "total_summaries": summaries.len() }))
+}
+
 async fn situation(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let agent = if app.bugs.has(Bug::SituationWithoutKey) {
         call.optional_agent(&app).await?
@@ -187,7 +258,7 @@ pub(super) async fn memory_json(
         "relationship_memories": dweller.document("relationship_memories")?,
         "episodic_memories": recent?,
         "total_episodes": total,
-        "memory_summaries": [],
+        "memory_summaries": dweller.document("memory_summaries")?,
     }))
 }
 
@@ -202,29 +273,41 @@ fn episode_json(row: &AnyRow) -> Result<Value, sqlx::Error> {
     }))
 }
 
-/// The relationships after an action that was aimed at somebody. What creators wrote about the target may have any
-/// shape; it gets a history beside it if it is an object, and makes way for one if it is not.
+/// The relationships after an action that was aimed at somebody.
 pub(super) fn remembered(relationships: Value, target: &str, action: &Action) -> Value {
-    let mut relationships = match relationships {
-        Value::Object(known) => known,
-        _ => Map::new(),
-    };
     let content: String = action.content.chars().take(EVENT_LENGTH).collect();
     let event = json!({
         "timestamp": action.created_at,
         "event": format!("{}: {content}", action.kind),
         "sentiment": "neutral",
     });
-    let known = relationships.remove(target);
-    let mut relation = match known {
+    related(relationships, target, None, Some(event))
+}
+
+/// The relationships with a new status or one more event for one of them. What creators wrote about the target may have
+/// any shape; it gets a history beside it if it is an object, and makes way for one if it is not.
+fn related(
+    relationships: Value,
+    target: &str,
+    status: Option<String>,
+    event: Option<Value>,
+) -> Value {
+    let mut relationships = match relationships {
+        Value::Object(known) => known,
+        _ => Map::new(),
+    };
+    let mut relation = match relationships.remove(target) {
         Some(Value::Object(relation)) => relation,
         _ => Map::from_iter([(String::from("current_status"), json!("acquaintance"))]),
     };
+    if let Some(status) = status {
+        relation.insert(String::from("current_status"), json!(status));
+    }
     let mut history = match relation.remove("history") {
         Some(Value::Array(history)) => history,
         _ => Vec::new(),
     };
-    history.push(event);
+    history.extend(event);
     relation.insert(String::from("history"), Value::Array(history));
     relationships.insert(target.to_owned(), Value::Object(relation));
     Value::Object(relationships)

@@ -95,6 +95,7 @@ const TABLES: &[&str] = &[
         core_memories TEXT NOT NULL,
         personality_blocks TEXT NOT NULL,
         relationship_memories TEXT NOT NULL,
+        memory_summaries TEXT NOT NULL DEFAULT '[]',
         current_situation TEXT NOT NULL,
         current_region TEXT,
         specific_location TEXT,

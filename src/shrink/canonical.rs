@@ -1,0 +1,287 @@
+//! The canonical form: of all candidates that the model cannot tell apart, the one to show. The same failure found by
+//! two seeds comes out as the same plan, with its arguments at their simplest, the fewest principals and entities, and
+//! independent steps in the order of the model's rules.
+
+use std::collections::BTreeMap;
+
+use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, rename, renumber, same_subject};
+use crate::generate::{Step, rehearse_step};
+use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::value::{Handle, Value};
+use crate::model::{Body, By};
+
+/// What one pass makes simpler may let another go further; in practice the second round changes little.
+const ROUNDS: usize = 4;
+
+impl Reducer<'_> {
+    /// The canonical form of a candidate. With `shorten`, steps are dropped as the goal admits.
+    pub fn canonical(
+        &self,
+        candidate: &Candidate,
+        goal: &Goal,
+        keep: Keep,
+        shorten: bool,
+    ) -> Candidate {
+        let mut kept = candidate.clone();
+        for _ in 0..ROUNDS {
+            let mut next = kept.clone();
+            if shorten {
+                next = self.shorten(&next, goal);
+                next = self.fewer_entities(&next, goal);
+            }
+            next = self.plainer_rules(&next, keep);
+            next = self.earlier_entities(&next, keep);
+            next = self.simpler_arguments(&next, keep);
+            next = self.ordered(&next, keep);
+            next = self.principals_in_order(&next, keep);
+            let numbered = renumber(&next);
+            // Lists are in order of creation, which a new order of steps changes.
+            if self.admits(&numbered, goal) || self.deeds(&numbered.steps).is_some() && !shorten {
+                next = numbered;
+            }
+            if next == kept {
+                break;
+            }
+            kept = next;
+        }
+        kept
+    }
+
+    /// Rules that send the same request by an earlier rule, which says the same of it.
+    fn plainer_rules(&self, candidate: &Candidate, keep: Keep) -> Candidate {
+        let mut kept = candidate.clone();
+        let Some((deeds, mirror)) = self.deeds(&kept.steps) else {
+            return kept;
+        };
+        // What fails belongs to its rule.
+        for index in 0..kept.steps.len().saturating_sub(1) {
+            for other in 0..kept.steps[index].action.rule {
+                if !self.sends_the_same(kept.steps[index].action.rule, other) {
+                    continue;
+                }
+                let mut plainer = kept.clone();
+                plainer.steps[index].action.rule = other;
+                let same = self
+                    .deeds(&plainer.steps)
+                    .is_some_and(|(_, end)| end == mirror);
+                if same && self.alike(&plainer, &deeds, keep) {
+                    kept = plainer;
+                    break;
+                }
+            }
+        }
+        kept
+    }
+
+    fn sends_the_same(&self, rule: usize, other: usize) -> bool {
+        let (rule, other) = (&self.model.rules[rule], &self.model.rules[other]);
+        let bare = |r: &crate::model::Rule| {
+            r.args.is_empty()
+                && r.request.query.is_empty()
+                && r.request.headers.is_empty()
+                && matches!(r.request.body, Body::Empty)
+        };
+        rule.request.method == other.request.method
+            && rule.request.path == other.request.path
+            && matches!((rule.by, other.by), (By::Kind(a), By::Kind(b)) if a == b)
+            && rule
+                .picks
+                .iter()
+                .map(|p| p.kind)
+                .eq(other.picks.iter().map(|p| p.kind))
+            && other.picks.iter().all(|p| p.from.is_none())
+            && bare(rule)
+            && bare(other)
+    }
+
+    /// Every step by the first principal and about the first entities that will do.
+    fn earlier_entities(&self, candidate: &Candidate, keep: Keep) -> Candidate {
+        let mut kept = candidate.clone();
+        let Some((deeds, mirror)) = self.deeds(&kept.steps) else {
+            return kept;
+        };
+        for index in 0..kept.steps.len() {
+            let action = kept.steps[index].action.clone();
+            if let Actor::Entity(current) | Actor::Forged(current) = action.actor {
+                for (earlier, _) in mirror.all(current.kind) {
+                    if earlier >= current {
+                        break;
+                    }
+                    let mut action = kept.steps[index].action.clone();
+                    action.actor = match action.actor {
+                        Actor::Forged(_) => Actor::Forged(earlier),
+                        _ => Actor::Entity(earlier),
+                    };
+                    if self.swap_action(&mut kept, index, action, &deeds, keep) {
+                        break;
+                    }
+                }
+            }
+            for pick in 0..action.picks.len() {
+                let Picked::Entity(current) = action.picks[pick] else {
+                    continue;
+                };
+                for (earlier, _) in mirror.all(current.kind) {
+                    if earlier >= current {
+                        break;
+                    }
+                    let mut action = kept.steps[index].action.clone();
+                    action.picks[pick] = Picked::Entity(earlier);
+                    if self.swap_action(&mut kept, index, action, &deeds, keep) {
+                        break;
+                    }
+                }
+            }
+        }
+        kept
+    }
+
+    fn swap_action(
+        &self,
+        kept: &mut Candidate,
+        index: usize,
+        action: Action,
+        deeds: &BTreeMap<u32, Deed>,
+        keep: Keep,
+    ) -> bool {
+        let mut other = kept.clone();
+        other.steps[index].action = action;
+        let done = same_subject(&other, kept)
+            && self.picks_are_offered(&other, index)
+            && self.alike(&other, deeds, keep);
+        if done {
+            *kept = other;
+        }
+        done
+    }
+
+    /// Whether the picks of a step are among those that its rule picks from.
+    fn picks_are_offered(&self, candidate: &Candidate, index: usize) -> bool {
+        let action = &candidate.steps[index].action;
+        let rule = &self.model.rules[action.rule];
+        if rule.picks.iter().all(|p| p.from.is_none()) {
+            return true;
+        }
+        let mut mirror = self.start.clone();
+        for step in &candidate.steps[..index] {
+            rehearse_step(self.model, &mut mirror, step);
+        }
+        let names = self.model.names(&mirror, action, false);
+        let scope = self.model.scope(&mirror, &names);
+        rule.picks.iter().zip(&action.picks).all(|(pick, picked)| {
+            let (Some(from), Picked::Entity(handle)) = (&pick.from, picked) else {
+                return true;
+            };
+            match from.eval(&scope) {
+                Ok(Value::List(items)) => items.contains(&Value::Entity(*handle)),
+                _ => false,
+            }
+        })
+    }
+
+    /// Independent steps in the order of the model's rules, and of who acts; the last stays the last.
+    fn ordered(&self, candidate: &Candidate, keep: Keep) -> Candidate {
+        let mut kept = candidate.clone();
+        let Some((deeds, _)) = self.deeds(&kept.steps) else {
+            return kept;
+        };
+        let last = kept.steps.len().saturating_sub(1);
+        let key = |step: &Step| {
+            (
+                step.action.rule,
+                step.action.actor,
+                step.action.picks.clone(),
+            )
+        };
+        for place in 0..last {
+            let mut places: Vec<usize> = (place..last).collect();
+            places.sort_by_key(|p| key(&kept.steps[*p]));
+            for from in places {
+                if from == place {
+                    break;
+                }
+                let mut other = kept.clone();
+                let step = other.steps.remove(from);
+                other.steps.insert(place, step);
+                if self.alike(&other, &deeds, keep) {
+                    kept = other;
+                    break;
+                }
+            }
+        }
+        kept
+    }
+
+    /// Principals come into play in the order in which they were made.
+    fn principals_in_order(&self, candidate: &Candidate, keep: Keep) -> Candidate {
+        let mut kept = candidate.clone();
+        let Some((deeds, _)) = self.deeds(&kept.steps) else {
+            return kept;
+        };
+        let mut place = 0;
+        loop {
+            let mut used: Vec<Handle> = Vec::new();
+            for step in &kept.steps {
+                for handle in step.names() {
+                    if self.model.kind(handle.kind).auth.is_some() && !used.contains(&handle) {
+                        used.push(handle);
+                    }
+                }
+            }
+            let Some(current) = used.get(place).copied() else {
+                return kept;
+            };
+            let wanted = used[place..]
+                .iter()
+                .filter(|h| h.kind == current.kind)
+                .min()
+                .copied();
+            if let Some(wanted) = wanted.filter(|w| *w != current) {
+                let mut swap = |h: Handle| match h {
+                    h if h == current => wanted,
+                    h if h == wanted => current,
+                    h => h,
+                };
+                let other = Candidate {
+                    steps: kept.steps.iter().map(|s| rename(s, &mut swap)).collect(),
+                    entity: kept.entity.map(&mut swap),
+                };
+                if self.alike(&other, &deeds, keep) {
+                    kept = other;
+                }
+            }
+            place += 1;
+        }
+    }
+
+    /// How close a step is to the last one: what it has in common with it. Nothing for one that changes nothing.
+    pub(super) fn kinship(&self, candidate: &Candidate) -> BTreeMap<u32, u32> {
+        let (Some((deeds, _)), Some(last)) = (self.deeds(&candidate.steps), candidate.steps.last())
+        else {
+            return BTreeMap::new();
+        };
+        let about: Vec<Handle> = last
+            .action
+            .picks
+            .iter()
+            .filter_map(|p| p.handle())
+            .chain(candidate.entity)
+            .collect();
+        let kin = |step: &Step| {
+            let changes = deeds.get(&step.id).is_some_and(|d| !d.effect.is_empty());
+            let done = deeds
+                .get(&step.id)
+                .is_some_and(|d| matches!(d.assumed, Outcome::Ok(_)));
+            let named = step.names();
+            let shared = about.iter().any(|h| named.contains(h) || h.step == step.id);
+            let kinds = about.iter().any(|h| named.iter().any(|n| n.kind == h.kind));
+            u32::from(changes) * 8
+                + u32::from(shared) * 6
+                + u32::from(kinds) * 3
+                + u32::from(step.action.actor == last.action.actor) * 2
+                + u32::from(step.action.rule == last.action.rule) * 2
+                + u32::from(done)
+        };
+        candidate.steps.iter().map(|s| (s.id, kin(s))).collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! Runs of candidates against the server: whether one fails as the original did, counted, bounded and remembered.
+
+use std::collections::HashMap;
+
+use super::counterexample::{Counterexample, Standing};
+use super::live::Bounds;
+use super::reduce::Candidate;
+use crate::check::{CheckId, Violation};
+use crate::generate::{Plan, Step};
+use crate::run::{PlanRun, Reads, Runner};
+
+/// What a run of a candidate showed.
+pub(super) enum Shown {
+    /// The same failure.
+    Failure(Box<(PlanRun, Violation)>),
+    /// Everything held.
+    Nothing,
+    /// Something else failed, or the run broke. With the candidate without the steps that failed or were not sent.
+    Inconclusive(Option<Candidate>),
+}
+
+/// A search under way.
+pub(super) struct Search<'a> {
+    pub runner: &'a Runner,
+    id: CheckId,
+    pub bounds: Bounds,
+    pub replays: u32,
+    pub requests: u64,
+    cache: HashMap<(Candidate, bool), bool>,
+    /// The last candidate that failed.
+    best: Option<Candidate>,
+    /// Set when a candidate failed before its last step: the candidate up to there.
+    pub earlier: Option<Candidate>,
+    /// Set when other failures were in the way: the candidate without them.
+    pub cleaned: Option<Candidate>,
+    /// Whether reads along the way belong to the failure.
+    pub all_reads: bool,
+}
+
+impl<'a> Search<'a> {
+    pub fn new(runner: &'a Runner, id: CheckId, bounds: Bounds) -> Search<'a> {
+        Search {
+            runner,
+            id,
+            bounds,
+            replays: 0,
+            requests: 0,
+            cache: HashMap::new(),
+            best: None,
+            earlier: None,
+            cleaned: None,
+            all_reads: false,
+        }
+    }
+
+    /// The last candidate that failed.
+    pub fn best(&self) -> Option<Candidate> {
+        self.best.clone()
+    }
+
+    /// The invariant whose reads show the failure, by its position.
+    fn watched(&self) -> Option<usize> {
+        let (CheckId::Invariant { name, .. }
+        | CheckId::ServerError { rule: name }
+        | CheckId::Secret { rule: name, .. }
+        | CheckId::Isolation { rule: name, .. }) = &self.id
+        else {
+            return None;
+        };
+        let invariants = &self.runner.model().invariants;
+        let index = invariants.iter().position(|i| *i.name == **name)?;
+        invariants[index].read.is_some().then_some(index)
+    }
+
+    /// Whether reads show the failure, and not the failing step's own answer.
+    pub fn watches(&self) -> bool {
+        self.watched().is_some()
+    }
+
+    /// Runs a candidate, once.
+    pub async fn run(&mut self, candidate: &Candidate) -> Shown {
+        let plan = Plan {
+            seed: 0,
+            setup: Vec::new(),
+            steps: candidate.steps.clone(),
+        };
+        let reads = match (self.all_reads, self.watched()) {
+            (true, _) => Reads::All,
+            // After every step, since only then the step that breaks it is known.
+            (false, Some(index)) => Reads::Each(index, candidate.entity),
+            (false, None) => Reads::None,
+        };
+        let run = self.runner.run(&plan, reads, false).await;
+        self.replays += 1;
+        self.requests += run.requests;
+        if run.broken.is_some() {
+            return Shown::Inconclusive(None);
+        }
+        let Some(first) = run.violations.first() else {
+            return match run.skipped {
+                0 => Shown::Nothing,
+                _ => Shown::Inconclusive(None),
+            };
+        };
+        // Several checks may fail at one step; what comes before it must hold.
+        let same = run
+            .violations
+            .iter()
+            .find(|v| v.step == first.step && v.id.same_failure(&self.id));
+        match same.cloned() {
+            Some(same) => Shown::Failure(Box::new((run, same))),
+            None => {
+                let failed = |id: u32| run.violations.iter().any(|v| v.step == id && !v.at_end);
+                let last = candidate.steps.last().map(|s| s.id);
+                let steps: Vec<Step> = candidate
+                    .steps
+                    .iter()
+                    .filter(|s| Some(s.id) == last || run.sent(s.id) && !failed(s.id))
+                    .cloned()
+                    .collect();
+                Shown::Inconclusive((steps.len() < candidate.steps.len()).then_some(Candidate {
+                    steps,
+                    entity: candidate.entity,
+                }))
+            }
+        }
+    }
+
+    /// Whether a candidate fails; keeps it as the best if it does, up to the step that fails.
+    pub async fn fails(&mut self, candidate: &Candidate) -> bool {
+        let key = (candidate.clone(), self.all_reads);
+        if let Some(known) = self.cache.get(&key) {
+            return *known;
+        }
+        if self.replays >= self.bounds.replays {
+            return false;
+        }
+        let failed = match self.run(candidate).await {
+            Shown::Failure(shown) => {
+                let (run, violation) = shown.as_ref();
+                let mut best = candidate.clone();
+                let cut = best.steps.iter().position(|s| s.id == violation.step);
+                best.steps.truncate(cut.map_or(best.steps.len(), |p| p + 1));
+                best.steps.retain(|s| run.sent(s.id));
+                if best.steps.last() != candidate.steps.last() {
+                    self.earlier = Some(best.clone());
+                }
+                self.best = Some(best);
+                true
+            }
+            Shown::Nothing => false,
+            Shown::Inconclusive(cleaned) => {
+                self.cleaned = cleaned;
+                false
+            }
+        };
+        if std::env::var_os("DBG").is_some() {
+            let m = self.runner.model();
+            eprintln!(
+                "  replay {} -> {failed} earlier {} cleaned {}: {}",
+                self.replays,
+                self.earlier.is_some(),
+                self.cleaned.is_some(),
+                candidate
+                    .steps
+                    .iter()
+                    .map(|s| format!(
+                        "{}:{}{}",
+                        s.id,
+                        m.rules[s.action.rule].name,
+                        s.action
+                            .args
+                            .iter()
+                            .filter_map(|v| v.as_text())
+                            .filter(|t| t.len() < 12)
+                            .collect::<Vec<_>>()
+                            .join("/")
+                    ))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            );
+        }
+        self.cache.insert(key, failed);
+        failed
+    }
+}
+
+/// Runs a plan that is known from before, such as a committed counterexample: whether it still fails as it did.
+pub async fn replay(
+    runner: &Runner,
+    plan: &Plan,
+    id: &CheckId,
+    times: u32,
+) -> Option<Counterexample> {
+    let candidate = Candidate {
+        steps: plan.all().cloned().collect(),
+        entity: None,
+    };
+    let bounds = Bounds {
+        replays: times,
+        confirmations: times,
+        futile: times,
+    };
+    let mut search = Search::new(runner, id.clone(), bounds);
+    search.all_reads = true;
+    let mut last = None;
+    let mut failed = 0;
+    for _ in 0..times {
+        if let Shown::Failure(shown) = search.run(&candidate).await {
+            failed += 1;
+            last = Some(shown);
+        }
+    }
+    let (run, violation) = *last?;
+    Some(Counterexample {
+        violation,
+        plan: Plan {
+            seed: plan.seed,
+            setup: Vec::new(),
+            steps: candidate.steps,
+        },
+        history: run.history,
+        mirror: run.mirror,
+        mark: run.mark,
+        standing: Standing {
+            failed,
+            runs: times,
+        },
+        seed: None,
+        found_in: plan.len(),
+        replays: search.replays,
+        requests: search.requests,
+    })
+}

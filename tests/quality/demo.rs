@@ -1,0 +1,97 @@
+//! Campaigns against the demo server with bugs planted.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use gainsay::campaign::{self, Report};
+use gainsay::demo::deep_sci_fi::{self, Bug};
+use gainsay::drive::{Client, Limits};
+use gainsay::generate::{self, Generator};
+use gainsay::model::Model;
+use gainsay::run::Runner;
+use gainsay::shrink::Counterexample;
+
+/// What was found, and what it took.
+pub struct Found {
+    pub counterexample: Counterexample,
+    pub requests_to_first: u64,
+}
+
+/// The model of the demo server.
+pub fn model() -> Arc<Model> {
+    Arc::new(Model::load("models/deep-sci-fi.yaml".as_ref()).expect("the model is sound"))
+}
+
+/// A campaign against a server of its own. One plan at a time, unless `options` says otherwise: what is found first is
+/// then the same every time.
+pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Options) -> Report {
+    let config = deep_sci_fi::Config {
+        bugs: bugs.to_vec(),
+        ..Default::default()
+    };
+    let server = deep_sci_fi::serve(config)
+        .await
+        .expect("the demo server starts");
+    let report = drive(model, &server.url(), options).await;
+    server.stop().await;
+    report
+}
+
+/// A campaign against a server that runs already.
+pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) -> Report {
+    let client = Client::new(
+        url,
+        vec![],
+        Limits::default(),
+        model.tolerate.clone(),
+        false,
+    )
+    .expect("a client");
+    let generator = Generator::new(model.clone(), generate::Options::default());
+    let runner = Runner::new(model.clone(), client, generator.start());
+    campaign::campaign(&generator, &runner, &options, &mut |_| {})
+        .await
+        .expect("the server is there")
+}
+
+/// The first counterexample of a campaign.
+pub async fn hunt(model: &Arc<Model>, bugs: &[Bug], seeds: Range<u64>) -> Option<Found> {
+    let options = campaign::Options {
+        seeds,
+        fail_fast: true,
+        ..Default::default()
+    };
+    let mut report = campaign(model, bugs, options).await;
+    let counterexample =
+        (!report.counterexamples.is_empty()).then(|| report.counterexamples.remove(0))?;
+    Some(Found {
+        counterexample,
+        requests_to_first: report.requests_to_first.unwrap_or(0),
+    })
+}
+
+/// What each bug took, in Markdown.
+pub fn table(found: &[(Bug, Option<Found>)]) -> String {
+    let mut out = String::from(
+        "| bug | check | seed | steps | requests to find | replays | requests to shrink |\n|---|---|---|---|---|---|---|\n",
+    );
+    for (bug, found) in found {
+        let Some(found) = found else {
+            let _ = writeln!(out, "| {bug} | not found | | | | | |");
+            continue;
+        };
+        let c = &found.counterexample;
+        let seed = c.seed.map_or_else(String::new, |seed| seed.to_string());
+        let _ = writeln!(
+            out,
+            "| {bug} | {} | {seed} | {} | {} | {} | {} |",
+            c.violation.id,
+            c.plan.len(),
+            found.requests_to_first,
+            c.replays,
+            c.requests,
+        );
+    }
+    out
+}
