@@ -233,6 +233,7 @@ pub async fn campaign(
             let found = shrink(
                 runner,
                 &run.ran(&plan, violation),
+                &run,
                 violation,
                 options.bounds,
             )

@@ -6,7 +6,7 @@ use super::reduce::{Candidate, Goal, Keep, Reducer, renumber};
 use super::replay::{Search, Shown};
 use crate::check::Violation;
 use crate::generate::Plan;
-use crate::run::Runner;
+use crate::run::{PlanRun, Runner};
 
 /// How much shrinking may cost.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +37,11 @@ const GROWTH: usize = 4;
 
 /// Boils a failure down.
 ///
-/// `plan` is the plan in which it was found, `violation` what was found.
+/// `plan` is the plan in which it was found, `run` the run that showed it, `violation` what was found.
 pub async fn shrink(
     runner: &Runner,
     plan: &Plan,
+    run: &PlanRun,
     violation: &Violation,
     bounds: Bounds,
 ) -> Counterexample {
@@ -79,7 +80,7 @@ pub async fn shrink(
     } else {
         search.fails(&found).await;
     }
-    finish(search, plan, violation, &found).await
+    finish(search, plan, run, violation, &found).await
 }
 
 impl Search<'_> {
@@ -252,6 +253,7 @@ impl Search<'_> {
 async fn finish(
     mut search: Search<'_>,
     plan: &Plan,
+    run: &PlanRun,
     violation: &Violation,
     found: &Candidate,
 ) -> Counterexample {
@@ -280,7 +282,9 @@ async fn finish(
                 shown = Some(failure);
             }
             // It does not fail every time: more runs tell how often.
-            Shown::Nothing | Shown::Inconclusive(_) if was_best && extra == 0 => {
+            Shown::Nothing | Shown::Inconclusive(_) | Shown::Broken(_)
+                if was_best && extra == 0 =>
+            {
                 extra = 8;
             }
             _ => {}
@@ -321,9 +325,9 @@ async fn finish(
                 setup: Vec::new(),
                 steps: minimal.steps,
             },
-            history: crate::drive::history::History::default(),
-            mirror: violation.before.clone(),
-            mark: String::new(),
+            history: run.history.clone(),
+            mirror: run.mirror.clone(),
+            mark: run.mark.clone(),
             standing,
             seed: Some(plan.seed),
             found_in,
