@@ -203,7 +203,16 @@ pub async fn campaign(
             covered: report.coverage.totals(),
         });
         for (index, violation) in run.violations.iter().enumerate() {
-            if stop && options.fail_fast || seen.iter().any(|id| *id == violation.id) {
+            // What is only seen when a plan is over belongs to no step, and so to a failure of that invariant that
+            // is known already.
+            let known = seen.iter().any(|id| {
+                *id == violation.id || violation.at_end && id.same_failure(&violation.id)
+            });
+            let followed = report
+                .consequences
+                .iter()
+                .any(|id| index > 0 && id.same_failure(&violation.id));
+            if stop && options.fail_fast || known || followed {
                 continue;
             }
             seen.push(violation.id.clone());
@@ -221,7 +230,14 @@ pub async fn campaign(
                 seed: plan.seed,
                 steps,
             });
-            let found = shrink(runner, &run.ran(&plan, violation), violation, options.bounds).await;
+            let found = shrink(
+                runner,
+                &run.ran(&plan, violation),
+                &run,
+                violation,
+                options.bounds,
+            )
+            .await;
             let alone = index == 0;
             if found.standing.never() && !alone {
                 report.consequences.push(violation.id.clone());

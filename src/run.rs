@@ -225,6 +225,10 @@ impl Run<'_> {
             return Ok(false);
         }
         let action = self.renderer.materialise(&step.action);
+        let model = &self.runner.model;
+        if !model.picks_from_its_lists(self.judge.mirror(), &action) {
+            return Ok(false);
+        }
         let expected = self.judge.expect(action);
         if steer.is_some_and(|seed| self.runner.steers_away(seed, step, &expected)) {
             return Ok(false);
@@ -260,6 +264,7 @@ impl Run<'_> {
         }
         let due = self.judge.due(None);
         self.read(due, reads, last, true).await?;
+        self.judge.settle();
         // Bounded by the longest `within` of the model.
         while !self.judge.pending().is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -276,6 +281,7 @@ impl Run<'_> {
 
     /// Reads what was waited for and whose time is up.
     async fn overdue(&mut self, reads: Reads, step: u32) -> Result<(), ClientError> {
+        self.judge.settle();
         let now = Instant::now();
         let due: Vec<Due> = self
             .judge

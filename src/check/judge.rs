@@ -54,6 +54,8 @@ pub struct Judge {
     before: Mirror,
     tainted: BTreeSet<Handle>,
     pending: Vec<Pending>,
+    /// The same of those that are about the mirror alone, which nothing is read for.
+    waiting: Vec<Pending>,
     /// Eventualities that came true, and stay so while their `when` does.
     settled: BTreeSet<(usize, Option<Handle>)>,
     /// What has been reported in this run.
@@ -88,6 +90,7 @@ impl Judge {
             mirror,
             tainted: BTreeSet::new(),
             pending: Vec::new(),
+            waiting: Vec::new(),
             settled: BTreeSet::new(),
             reported: BTreeSet::new(),
             violations: Vec::new(),
@@ -201,6 +204,18 @@ impl Judge {
                 ),
             };
             let place = self.place_of(rule, prediction.outcomes.first().copied());
+            // What it was about is no longer predictable. Who did it is, unless it was about nothing else: to give up
+            // principals would leave nobody to go on with.
+            let picks: Vec<Handle> = action
+                .picks
+                .iter()
+                .filter_map(|p| Picked::handle(*p))
+                .filter(|h| Some(*h) != action.actor.handle())
+                .collect();
+            let touched = match picks.is_empty() {
+                true => touched,
+                false => picks,
+            };
             self.report(id, finding, None, Some(event), place, touched);
             return;
         };
@@ -337,9 +352,10 @@ impl Judge {
     fn mirror_invariants(&mut self) {
         let model = self.model.clone();
         let changed = self.before != self.mirror;
-        for invariant in model.invariants.iter().filter(|i| i.read.is_none()) {
-            let dynamic = invariant.claim.uses.variables.contains("step");
-            if !changed && !dynamic {
+        for (index, invariant) in model.invariants.iter().enumerate() {
+            let dynamic = invariant.claim.uses.variables.contains("step")
+                || matches!(invariant.mode, Mode::Eventually(_));
+            if invariant.read.is_some() || !changed && !dynamic {
                 continue;
             }
             let entities: Vec<Option<Handle>> = match &invariant.each {
@@ -353,13 +369,61 @@ impl Judge {
                 let mut names = self.invariant_names(invariant, entity);
                 names.bind("step", self.step_value.clone());
                 if !self.applies(invariant, &names) {
+                    self.waiting
+                        .retain(|w| (w.due.invariant, w.due.entity) != (index, entity));
                     continue;
                 }
                 model.bind_lets(&mut names, &self.mirror, &invariant.lets);
-                if let Some((reason, parts)) = self.untrue(&invariant.claim, &names) {
-                    self.report_invariant(invariant, entity, None, false, reason, parts);
+                let failure = self.untrue(&invariant.claim, &names);
+                match (invariant.mode, failure) {
+                    (Mode::Always, Some((reason, parts))) => {
+                        self.report_invariant(invariant, entity, None, false, reason, parts);
+                    }
+                    (Mode::Always, None) => {}
+                    (Mode::Eventually(within), failure) => {
+                        self.wait_for(index, entity, within, failure.map(|(_, parts)| parts));
+                    }
                 }
             }
+        }
+    }
+
+    /// Waits for the mirror to make a claim true. Only steps change the mirror, so a plan that ends before the time is
+    /// up says nothing.
+    fn wait_for(
+        &mut self,
+        index: usize,
+        entity: Option<Handle>,
+        within: u64,
+        parts: Option<Parts>,
+    ) {
+        let waited = self
+            .waiting
+            .iter()
+            .position(|w| (w.due.invariant, w.due.entity) == (index, entity));
+        let now = Instant::now();
+        match (waited, parts, self.step) {
+            (Some(waited), None, _) => {
+                self.waiting.remove(waited);
+            }
+            (Some(waited), Some(parts), _) if self.waiting[waited].deadline <= now => {
+                let waited = self.waiting.remove(waited);
+                let model = self.model.clone();
+                let current = self.step.replace((waited.step, waited.rule));
+                let invariant = &model.invariants[index];
+                self.report_invariant(invariant, entity, None, false, None, parts);
+                self.step = current;
+            }
+            (None, Some(_), Some((step, rule))) => self.waiting.push(Pending {
+                due: Due {
+                    invariant: index,
+                    entity,
+                },
+                step,
+                rule,
+                deadline: now + Duration::from_millis(within),
+            }),
+            _ => {}
         }
     }
 
@@ -576,6 +640,23 @@ impl Judge {
             asked_by,
             &[],
         );
+    }
+
+    /// Forgets what is waited for in vain: what is gone, is tainted, or no longer has to come true.
+    pub fn settle(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        self.pending = pending
+            .into_iter()
+            .filter(|p| {
+                let invariant = &self.model.invariants[p.due.invariant];
+                let names = self.invariant_names(invariant, p.due.entity);
+                let there = p
+                    .due
+                    .entity
+                    .is_none_or(|e| self.mirror.is_live(e) && !self.tainted.contains(&e));
+                there && self.applies(invariant, &names)
+            })
+            .collect();
     }
 
     /// What is waited for.

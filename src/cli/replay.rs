@@ -46,6 +46,13 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         arguments.times,
     )
     .await;
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            ready.stop().await?;
+            return Err(error.into());
+        }
+    };
     let ending = match &found {
         Some(found) => {
             terminal.print(&report::story(&model, found, terminal.style()));

@@ -67,7 +67,7 @@ async fn drive(
     url: &str,
     terminal: &Terminal,
 ) -> Result<Ending, Failure> {
-    let mut still = false;
+    let mut still = 0;
     if !arguments.no_replay {
         still = replay_kept(model, runner, &arguments.snapshots, terminal).await?;
     }
@@ -96,10 +96,13 @@ async fn drive(
     }
     terminal.print(&report::summary(
         model,
-        &summarise(&report, &options),
+        &Summary {
+            still_failing: still,
+            ..summarise(&report, &options)
+        },
         terminal.style(),
     ));
-    Ok(ending(&report, still))
+    Ok(ending(&report, still > 0))
 }
 
 /// How a campaign ended.
@@ -127,6 +130,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         jobs: options.jobs,
         counterexamples: report.failures(),
         stopped_by: report.stopped_by.clone(),
+        still_failing: 0,
     }
 }
 
@@ -147,7 +151,7 @@ fn keep(
     match written {
         Written::Unchanged => terminal.note("  kept and reviewed already: as it was"),
         Written::Pending(path) => terminal.note(&format!(
-            "  written for review: {} (`cargo insta review`, or rename it to .snap)",
+            "  written for review: {} (rename it to .snap to accept it; in a Cargo project `cargo insta review` does)",
             path.display()
         )),
         Written::WouldBePending(path) => terminal.note(&format!(
@@ -158,23 +162,23 @@ fn keep(
     Ok(())
 }
 
-/// Replays the counterexamples that are kept for a model. True if one still fails.
+/// Replays the counterexamples that are kept for a model. How many still fail.
 async fn replay_kept(
     model: &Arc<Model>,
     runner: &Runner,
     directory: &Path,
     terminal: &Terminal,
-) -> Result<bool, Failure> {
+) -> Result<usize, Failure> {
     let folder = report::snapshot::folder(directory, &model.name);
     let mut paths: Vec<PathBuf> = match std::fs::read_dir(&folder) {
         Ok(entries) => entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension().is_some_and(|e| e == "snap"))
             .collect(),
-        Err(_) => return Ok(false),
+        Err(_) => return Ok(0),
     };
     paths.sort();
-    let mut still = false;
+    let mut still = 0;
     for path in paths {
         let snapshot = match Snapshot::read(model, &path) {
             Ok(snapshot) => snapshot,
@@ -184,9 +188,9 @@ async fn replay_kept(
                 continue;
             }
         };
-        match replay(runner, &snapshot.plan, &snapshot.check, 1).await {
+        match replay(runner, &snapshot.plan, &snapshot.check, 1).await? {
             Some(found) => {
-                still = true;
+                still += 1;
                 terminal.note(&format!(
                     "✗ still fails: {}  ({})",
                     snapshot.check,

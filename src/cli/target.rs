@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::terminal::Terminal;
 use super::{Failure, duration};
-use crate::drive::{Client, Config, ConfigError, Limits, Server};
+use crate::drive::{Client, Config, ConfigError, Limits, REMOTE_RATE, Server, is_loopback_url};
 use crate::generate::{self, start};
 use crate::model::Model;
 use crate::run::Runner;
@@ -79,6 +79,10 @@ impl TargetOptions {
         let environment = |name: &str| std::env::var(name).ok();
         let (url, headers, allow_remote, mirror, server) = match (&self.url, &self.target) {
             (Some(url), _) => {
+                // Somebody else's machine is not hit as fast as it goes, unless somebody says so.
+                if self.allow_remote && !is_loopback_url(url) {
+                    limits.rate = self.rate.or(Some(REMOTE_RATE));
+                }
                 let mirror = start(model, &[]);
                 (url.clone(), Vec::new(), self.allow_remote, mirror, None)
             }

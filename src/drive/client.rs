@@ -300,6 +300,11 @@ pub(super) fn is_loopback(host: &str) -> bool {
     bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Whether an address is on this machine; one that is none is not.
+pub fn is_loopback_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
+}
+
 /// How long to wait before asking again: what the server says, within ten seconds, or a little longer each time.
 fn pause(response: &Response, deferred: u32) -> Duration {
     let said = response

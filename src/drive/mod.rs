@@ -9,7 +9,7 @@ mod process;
 mod render;
 pub mod symbols;
 
-pub use client::{Client, ClientError, Limits};
+pub use client::{Client, ClientError, Limits, is_loopback_url};
 pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
 pub use process::{Ready, Run, Serve, ServeError, Server};
 pub use render::{RenderError, Renderer};

@@ -306,10 +306,17 @@ fn strategy(domain: &Domain) -> SBoxedStrategy<Value> {
             // Anchors and the like, which the loader accepts and this cannot draw: `gainsay check` reports them.
             Err(_) => Just(Value::text("")).sboxed(),
         },
-        Domain::TimeFromNow { min, .. } => {
+        Domain::TimeFromNow { min, max } => {
             // A plan has no clock: the run adds the seconds to its own.
-            let min = *min;
-            direct(move |_| Value::text(format!("now+{min}s")))
+            let (min, max) = (*min, *max);
+            direct(move |rng| {
+                let seconds = match rng.random_range(0..4u8) {
+                    0 => min,
+                    1 => max,
+                    _ => rng.random_range(min..=max),
+                };
+                Value::text(format!("now+{seconds}s"))
+            })
         }
         Domain::Json => direct(|rng| match rng.random_range(0..5u8) {
             0 => Value::Null,

@@ -64,6 +64,8 @@ pub(super) struct Prepared {
     pub invalid: Vec<Vec<Vec<Value>>>,
     /// Which rules may be goals.
     pub allowed: Vec<bool>,
+    /// Which rules must not be tried at all, not even on the way to others.
+    pub barred: Vec<bool>,
     /// Every outcome of every rule, in the order of the file.
     pub goals: Vec<Goal>,
     /// Where the goals of each rule begin.
@@ -173,6 +175,14 @@ impl Prepared {
                     && rule.weight > 0
             })
             .collect();
+        let barred = model
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| {
+                matches(rule, &options.skip) && !model.setup.iter().any(|s| s.rule == index)
+            })
+            .collect();
         let (mut goals, mut starts) = (Vec::new(), Vec::new());
         for (index, rule) in model.rules.iter().enumerate() {
             starts.push(goals.len());
@@ -222,6 +232,7 @@ impl Prepared {
             drawers,
             invalid,
             allowed,
+            barred,
             goals,
             starts,
             rota: Rota::default(),

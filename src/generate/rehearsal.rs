@@ -104,7 +104,7 @@ pub fn start(model: &Model, accounts: &[(KindId, usize)]) -> Mirror {
 /// Rehearses one step: what is predicted of it, and the mirror after what is assumed. Nothing for a step that names
 /// entities which do not exist in this mirror.
 pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<Rehearsed> {
-    if !applicable(mirror, step) {
+    if !applicable(mirror, step) || !model.picks_from_its_lists(mirror, &step.action) {
         return None;
     }
     let prediction = model.predict(mirror, &step.action, None);

@@ -64,6 +64,9 @@ struct Search<'a, 'b> {
 impl Bow<'_> {
     /// An action that the oracle predicts to have an outcome of a rule, if one was found.
     pub fn shoot(&mut self, rule: usize, outcome: Outcome, fixed: Fixed<'_>) -> Option<Action> {
+        if self.prepared.barred[rule] {
+            return None;
+        }
         let prepared = self.prepared;
         let demands = prepared.demands(rule, outcome)?;
         let definition = &prepared.model.rules[rule];

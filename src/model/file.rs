@@ -151,6 +151,17 @@ impl Model {
             created: BTreeSet::new(),
             misnamed: false,
         };
+        for name in natives.keys() {
+            if super::typing::is_function(name) || domain::is_generator(name) {
+                file.reader.mistake(
+                    0..0,
+                    format!(
+                        "the native function `{name}` has the name of one that the language has"
+                    ),
+                    "register it under another name",
+                );
+            }
+        }
         let mut model = file.model(&root);
         model.path = path.to_owned();
         model.source = source.clone();
@@ -675,12 +686,22 @@ impl File<'_> {
         };
         let default_absent = self.defaults.absent.clone();
         let absent = self.by_name(&fields, "absent", &pick_names, &default_absent);
-        let default_gone = self.defaults.gone.clone();
-        let gone = match (&fields.get("gone"), default_gone) {
-            (None, None) => absent.clone(),
-            (_, default) => {
-                let default = default.unwrap_or(default_absent);
-                self.by_name(&fields, "gone", &pick_names, &default)
+        // What is gone answers like what never was, unless the model tells them apart.
+        let gone_default = match &self.defaults.gone {
+            Some(gone) if fields.get("absent").is_none() => vec![gone.clone(); absent.len()],
+            _ => absent.clone(),
+        };
+        let gone = match fields.get("gone") {
+            None => gone_default,
+            Some(_) => {
+                // A class that no status has: what the map leaves out.
+                let marker = Statuses(vec![StatusRange::Class(0)]);
+                let given = self.by_name(&fields, "gone", &pick_names, &marker);
+                given
+                    .into_iter()
+                    .zip(gone_default)
+                    .map(|(given, default)| if given == marker { default } else { given })
+                    .collect()
             }
         };
         let default_invalid = self.defaults.invalid.clone();
@@ -1136,7 +1157,9 @@ impl File<'_> {
         let Some((either_key, either)) = fields.entry("either") else {
             return vec![self.success(key, fields, None, env)];
         };
-        for name in ["responds", "returns"] {
+        for name in [
+            "responds", "returns", "creates", "sets", "unsets", "deletes", "each", "then",
+        ] {
             if let Some((key, _)) = fields.entry(name) {
                 self.reader.mistake(
                     key.span.clone(),

@@ -156,6 +156,28 @@ impl Model {
             .collect()
     }
 
+    /// Whether each entity that is picked is one that its rule picks from. Where that cannot be told, it is; and what is
+    /// gone or never was is picked on purpose.
+    pub fn picks_from_its_lists(&self, mirror: &Mirror, action: &Action) -> bool {
+        let rule = &self.rules[action.rule];
+        if rule.picks.iter().all(|pick| pick.from.is_none()) {
+            return true;
+        }
+        let names = self.names(mirror, action, false);
+        rule.picks.iter().zip(&action.picks).all(|(pick, picked)| {
+            let (Some(from), Picked::Entity(handle)) = (&pick.from, picked) else {
+                return true;
+            };
+            if !mirror.is_live(*handle) {
+                return true;
+            }
+            match from.eval(&self.scope(mirror, &names)) {
+                Ok(list) => handles(&list).contains(handle),
+                Err(_) => true,
+            }
+        })
+    }
+
     /// The implied outcomes that apply: credentials, picks, arguments.
     fn implied(&self, mirror: &Mirror, action: &Action) -> Vec<Outcome> {
         let rule = &self.rules[action.rule];

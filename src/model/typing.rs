@@ -193,6 +193,25 @@ const FUNCTIONS: &[(&str, &[usize], Type)] = &[
     ("value", &[1], Type::Any),
 ];
 
+/// The names of CEL's types.
+const TYPE_NAMES: &[&str] = &[
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
+];
+
+/// Whether the language has a function of this name.
+pub(super) fn is_function(name: &str) -> bool {
+    FUNCTIONS.iter().any(|(n, _, _)| *n == name)
+}
+
 /// Namespaces whose functions are called as `math.greatest(…)`.
 const NAMESPACES: &[&str] = &["math", "lists", "strings", "optional"];
 
@@ -301,6 +320,10 @@ impl Checker<'_> {
         if let Some((_, ty)) = self.schema.globals.iter().find(|(n, _)| n == name) {
             self.uses.variables.insert(name.to_owned());
             return ty.clone();
+        }
+        // What `type(x)` is compared with.
+        if TYPE_NAMES.contains(&name) {
+            return Type::Any;
         }
         if name == "before" && self.environment.before {
             return Type::Past;
@@ -537,6 +560,10 @@ impl Checker<'_> {
     fn function(&mut self, name: &str, types: &[Type], method: bool, id: u64) -> Type {
         if self.schema.natives.iter().any(|n| n == name) {
             self.uses.natives.insert(name.to_owned());
+            return Type::Any;
+        }
+        // What the macros of the `math` library expand to.
+        if name.starts_with("math.@") {
             return Type::Any;
         }
         let found = FUNCTIONS.iter().find(|(n, _, _)| *n == name);

@@ -14,6 +14,8 @@ use super::story::{headline, standing};
 /// What a campaign came to.
 #[derive(Clone, Debug)]
 pub struct Summary {
+    /// How many counterexamples from before still fail.
+    pub still_failing: usize,
     /// The plans that were asked for.
     pub plans_asked: u64,
     /// The plans that were run.
@@ -130,6 +132,16 @@ fn outcomes(model: &Model, s: &Summary, style: Style) -> String {
 fn findings(s: &Summary, style: Style) -> String {
     let mut out = String::from("\n");
     match s.counterexamples.len() {
+        0 if s.still_failing > 0 => out.push_str(&format!(
+            "{} Nothing new; of the counterexamples that are kept, {} still {}.\n",
+            style.bad("✗"),
+            s.still_failing,
+            if s.still_failing == 1 {
+                "fails"
+            } else {
+                "fail"
+            }
+        )),
         0 if s.plans_run == 0 => out.push_str("Nothing was run.\n"),
         0 => out.push_str(&format!(
             "{} Every answer was as the model says.\n",
@@ -235,6 +247,7 @@ mod tests {
 
     fn nothing_yet(model: &Model) -> Summary {
         Summary {
+            still_failing: 0,
             plans_asked: 200,
             plans_run: 200,
             steps: 8_214,

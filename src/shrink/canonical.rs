@@ -15,7 +15,13 @@ const ROUNDS: usize = 4;
 
 impl Reducer<'_> {
     /// The canonical form of a candidate. With `shorten`, steps are dropped as the goal admits.
-    pub fn canonical(&self, candidate: &Candidate, goal: &Goal, keep: Keep, shorten: bool) -> Candidate {
+    pub fn canonical(
+        &self,
+        candidate: &Candidate,
+        goal: &Goal,
+        keep: Keep,
+        shorten: bool,
+    ) -> Candidate {
         let mut kept = candidate.clone();
         for _ in 0..ROUNDS {
             let mut next = kept.clone();
@@ -55,7 +61,9 @@ impl Reducer<'_> {
                 }
                 let mut plainer = kept.clone();
                 plainer.steps[index].action.rule = other;
-                let same = self.deeds(&plainer.steps).is_some_and(|(_, end)| end == mirror);
+                let same = self
+                    .deeds(&plainer.steps)
+                    .is_some_and(|(_, end)| end == mirror);
                 if same && self.alike(&plainer, &deeds, keep) {
                     kept = plainer;
                     break;
@@ -68,13 +76,19 @@ impl Reducer<'_> {
     fn sends_the_same(&self, rule: usize, other: usize) -> bool {
         let (rule, other) = (&self.model.rules[rule], &self.model.rules[other]);
         let bare = |r: &crate::model::Rule| {
-            r.args.is_empty() && r.request.query.is_empty() && r.request.headers.is_empty()
+            r.args.is_empty()
+                && r.request.query.is_empty()
+                && r.request.headers.is_empty()
                 && matches!(r.request.body, Body::Empty)
         };
         rule.request.method == other.request.method
             && rule.request.path == other.request.path
             && matches!((rule.by, other.by), (By::Kind(a), By::Kind(b)) if a == b)
-            && rule.picks.iter().map(|p| p.kind).eq(other.picks.iter().map(|p| p.kind))
+            && rule
+                .picks
+                .iter()
+                .map(|p| p.kind)
+                .eq(other.picks.iter().map(|p| p.kind))
             && other.picks.iter().all(|p| p.from.is_none())
             && bare(rule)
             && bare(other)
@@ -172,7 +186,13 @@ impl Reducer<'_> {
             return kept;
         };
         let last = kept.steps.len().saturating_sub(1);
-        let key = |step: &Step| (step.action.rule, step.action.actor, step.action.picks.clone());
+        let key = |step: &Step| {
+            (
+                step.action.rule,
+                step.action.actor,
+                step.action.picks.clone(),
+            )
+        };
         for place in 0..last {
             let mut places: Vec<usize> = (place..last).collect();
             places.sort_by_key(|p| key(&kept.steps[*p]));
@@ -211,7 +231,11 @@ impl Reducer<'_> {
             let Some(current) = used.get(place).copied() else {
                 return kept;
             };
-            let wanted = used[place..].iter().filter(|h| h.kind == current.kind).min().copied();
+            let wanted = used[place..]
+                .iter()
+                .filter(|h| h.kind == current.kind)
+                .min()
+                .copied();
             if let Some(wanted) = wanted.filter(|w| *w != current) {
                 let mut swap = |h: Handle| match h {
                     h if h == current => wanted,
@@ -232,7 +256,8 @@ impl Reducer<'_> {
 
     /// How close a step is to the last one: what it has in common with it. Nothing for one that changes nothing.
     pub(super) fn kinship(&self, candidate: &Candidate) -> BTreeMap<u32, u32> {
-        let (Some((deeds, _)), Some(last)) = (self.deeds(&candidate.steps), candidate.steps.last()) else {
+        let (Some((deeds, _)), Some(last)) = (self.deeds(&candidate.steps), candidate.steps.last())
+        else {
             return BTreeMap::new();
         };
         let about: Vec<Handle> = last
@@ -244,7 +269,9 @@ impl Reducer<'_> {
             .collect();
         let kin = |step: &Step| {
             let changes = deeds.get(&step.id).is_some_and(|d| !d.effect.is_empty());
-            let done = deeds.get(&step.id).is_some_and(|d| matches!(d.assumed, Outcome::Ok(_)));
+            let done = deeds
+                .get(&step.id)
+                .is_some_and(|d| matches!(d.assumed, Outcome::Ok(_)));
             let named = step.names();
             let shared = about.iter().any(|h| named.contains(h) || h.step == step.id);
             let kinds = about.iter().any(|h| named.iter().any(|n| n.kind == h.kind));

@@ -6,7 +6,7 @@ use super::reduce::{Candidate, Goal, Keep, Reducer, renumber};
 use super::replay::{Search, Shown};
 use crate::check::Violation;
 use crate::generate::Plan;
-use crate::run::Runner;
+use crate::run::{PlanRun, Runner};
 
 /// How much shrinking may cost.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +37,22 @@ const GROWTH: usize = 4;
 
 /// Boils a failure down.
 ///
-/// `plan` is the plan in which it was found, `violation` what was found.
+/// `plan` is the plan in which it was found, `run` the run that showed it, `violation` what was found.
 pub async fn shrink(
     runner: &Runner,
     plan: &Plan,
+    run: &PlanRun,
     violation: &Violation,
     bounds: Bounds,
 ) -> Counterexample {
     let model = runner.model().clone();
     let cut = plan.all().position(|s| s.id == violation.step);
     let found = Candidate {
-        steps: plan.all().take(cut.map_or(plan.len(), |p| p + 1)).cloned().collect(),
+        steps: plan
+            .all()
+            .take(cut.map_or(plan.len(), |p| p + 1))
+            .cloned()
+            .collect(),
         entity: violation.entity,
     };
     let mut search = Search::new(runner, violation.id.clone(), bounds);
@@ -75,14 +80,15 @@ pub async fn shrink(
     } else {
         search.fails(&found).await;
     }
-    finish(search, plan, violation, &found).await
+    finish(search, plan, run, violation, &found).await
 }
 
 impl Search<'_> {
     /// One way down, from a candidate whose last step is thought to fail. Ends early where it fails before that, with
     /// the candidate up to there as `earlier`.
     async fn boil(&mut self, reducer: &Reducer<'_>, found: &Candidate, late: bool) {
-        let (Some(loose), Some(strict)) = (reducer.goal(found, false), reducer.goal(found, true)) else {
+        let (Some(loose), Some(strict)) = (reducer.goal(found, false), reducer.goal(found, true))
+        else {
             return;
         };
         // What is seen only at the end, or after a step that changes nothing, was done by an earlier step.
@@ -145,11 +151,23 @@ impl Search<'_> {
     ) {
         let kinship = reducer.kinship(failing);
         let needed: Vec<u32> = passing.steps.iter().map(|s| s.id).collect();
-        let mut suspects: Vec<u32> = failing.steps.iter().map(|s| s.id).filter(|id| !needed.contains(id)).collect();
-        suspects.sort_by_key(|id| (std::cmp::Reverse(kinship.get(id).copied()), std::cmp::Reverse(*id)));
+        let mut suspects: Vec<u32> = failing
+            .steps
+            .iter()
+            .map(|s| s.id)
+            .filter(|id| !needed.contains(id))
+            .collect();
+        suspects.sort_by_key(|id| {
+            (
+                std::cmp::Reverse(kinship.get(id).copied()),
+                std::cmp::Reverse(*id),
+            )
+        });
         let with = |pins: &[u32]| {
             let goal = reducer.pinned(goal, failing, pins);
-            reducer.admits(failing, &goal).then(|| reducer.shorten(failing, &goal))
+            reducer
+                .admits(failing, &goal)
+                .then(|| reducer.shorten(failing, &goal))
         };
         let mut guilty = suspects.clone();
         let mut count = SUSPECTS;
@@ -194,12 +212,17 @@ impl Search<'_> {
         let Some(best) = self.best() else { return };
         let simpler = reducer.simpler_arguments(&best, Keep::Outcomes);
         for (index, simple) in simpler.steps.iter().enumerate() {
-            let Some(mut candidate) = self.best() else { return };
+            let Some(mut candidate) = self.best() else {
+                return;
+            };
             if candidate.steps.len() != simpler.steps.len() || candidate.steps[index] == *simple {
                 continue;
             }
             candidate.steps[index] = simple.clone();
-            if reducer.admits(&candidate, goal) && self.fails(&candidate).await && self.earlier.is_some() {
+            if reducer.admits(&candidate, goal)
+                && self.fails(&candidate).await
+                && self.earlier.is_some()
+            {
                 return;
             }
         }
@@ -215,7 +238,9 @@ impl Search<'_> {
                 candidate.steps.remove(index);
                 let candidate = reducer.applicable(&candidate);
                 if candidate.steps.last() == best.steps.last()
-                    && reducer.admits(&candidate, goal) && self.fails(&candidate).await {
+                    && reducer.admits(&candidate, goal)
+                    && self.fails(&candidate).await
+                {
                     continue 'again;
                 }
             }
@@ -228,6 +253,7 @@ impl Search<'_> {
 async fn finish(
     mut search: Search<'_>,
     plan: &Plan,
+    run: &PlanRun,
     violation: &Violation,
     found: &Candidate,
 ) -> Counterexample {
@@ -256,7 +282,9 @@ async fn finish(
                 shown = Some(failure);
             }
             // It does not fail every time: more runs tell how often.
-            Shown::Nothing | Shown::Inconclusive(_) if was_best && extra == 0 => {
+            Shown::Nothing | Shown::Inconclusive(_) | Shown::Broken(_)
+                if was_best && extra == 0 =>
+            {
                 extra = 8;
             }
             _ => {}
@@ -297,9 +325,9 @@ async fn finish(
                 setup: Vec::new(),
                 steps: minimal.steps,
             },
-            history: crate::drive::history::History::default(),
-            mirror: violation.before.clone(),
-            mark: String::new(),
+            history: run.history.clone(),
+            mirror: run.mirror.clone(),
+            mark: run.mark.clone(),
             standing,
             seed: Some(plan.seed),
             found_in,

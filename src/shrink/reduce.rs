@@ -115,7 +115,11 @@ impl<'a> Reducer<'a> {
             }
         }
         let globals = 0..self.model.globals.len();
-        changes.extend(globals.filter(|g| before.global(*g) != after.global(*g)).map(Change::Global));
+        changes.extend(
+            globals
+                .filter(|g| before.global(*g) != after.global(*g))
+                .map(Change::Global),
+        );
         changes
     }
 
@@ -136,7 +140,9 @@ impl<'a> Reducer<'a> {
         let mut goal = goal.clone();
         if let Some((deeds, _)) = self.deeds(&candidate.steps) {
             let pins = pins.iter().filter_map(|id| Some((*id, deeds.get(id)?)));
-            goal.pins = pins.map(|(id, deed)| (id, (deed.assumed, deed.effect.clone()))).collect();
+            goal.pins = pins
+                .map(|(id, deed)| (id, (deed.assumed, deed.effect.clone())))
+                .collect();
         }
         goal
     }
@@ -184,13 +190,16 @@ impl<'a> Reducer<'a> {
         let last = candidate.steps.last().map(|s| s.id);
         now.len() == deeds.len()
             && candidate.entity.is_none_or(|e| mirror.get(e).is_some())
-            && now.iter().zip(deeds).all(|((id, now), (before_id, before))| {
-                let is_last = Some(*id) == last;
-                id == before_id
-                    && now.assumed == before.assumed
-                    && (!is_last || now.outcomes == before.outcomes)
-                    && (now.effect == before.effect || !is_last && keep == Keep::Outcomes)
-            })
+            && now
+                .iter()
+                .zip(deeds)
+                .all(|((id, now), (before_id, before))| {
+                    let is_last = Some(*id) == last;
+                    id == before_id
+                        && now.assumed == before.assumed
+                        && (!is_last || now.outcomes == before.outcomes)
+                        && (now.effect == before.effect || !is_last && keep == Keep::Outcomes)
+                })
     }
 
     /// The shortest admissible candidate that dropping steps leads to: in chunks first, from the end, then one by one
@@ -251,7 +260,8 @@ impl<'a> Reducer<'a> {
     /// makes steps superfluous or spares a principal.
     pub fn fewer_entities(&self, candidate: &Candidate, goal: &Goal) -> Candidate {
         let mut kept = candidate.clone();
-        let named = |c: &Candidate| -> BTreeSet<Handle> { c.steps.iter().flat_map(Step::names).collect() };
+        let named =
+            |c: &Candidate| -> BTreeSet<Handle> { c.steps.iter().flat_map(Step::names).collect() };
         let handles: Vec<Handle> = named(&kept).into_iter().collect();
         for from in handles.iter().rev() {
             for to in &handles {
@@ -259,7 +269,11 @@ impl<'a> Reducer<'a> {
                     continue;
                 }
                 let renamed = Candidate {
-                    steps: kept.steps.iter().map(|s| rename(s, &mut |h| if h == *from { *to } else { h })).collect(),
+                    steps: kept
+                        .steps
+                        .iter()
+                        .map(|s| rename(s, &mut |h| if h == *from { *to } else { h }))
+                        .collect(),
                     entity: kept.entity,
                 };
                 if !same_subject(&renamed, &kept) {

@@ -6,6 +6,7 @@ use super::counterexample::{Counterexample, Standing};
 use super::live::Bounds;
 use super::reduce::Candidate;
 use crate::check::{CheckId, Violation};
+use crate::drive::ClientError;
 use crate::generate::{Plan, Step};
 use crate::run::{PlanRun, Reads, Runner};
 
@@ -15,7 +16,9 @@ pub(super) enum Shown {
     Failure(Box<(PlanRun, Violation)>),
     /// Everything held.
     Nothing,
-    /// Something else failed, or the run broke. With the candidate without the steps that failed or were not sent.
+    /// The server could not be talked to until the end.
+    Broken(ClientError),
+    /// Something else failed. With the candidate without the steps that failed or were not sent.
     Inconclusive(Option<Candidate>),
 }
 
@@ -93,8 +96,8 @@ impl<'a> Search<'a> {
         let run = self.runner.run(&plan, reads, false).await;
         self.replays += 1;
         self.requests += run.requests;
-        if run.broken.is_some() {
-            return Shown::Inconclusive(None);
+        if let Some(error) = run.broken {
+            return Shown::Broken(error);
         }
         let Some(first) = run.violations.first() else {
             return match run.skipped {
@@ -148,28 +151,28 @@ impl<'a> Search<'a> {
                 self.best = Some(best);
                 true
             }
-            Shown::Nothing => false,
+            Shown::Nothing | Shown::Broken(_) => false,
             Shown::Inconclusive(cleaned) => {
                 self.cleaned = cleaned;
                 false
             }
         };
-        if std::env::var_os("DBG").is_some() {
-            let m = self.runner.model();
-            eprintln!("  replay {} -> {failed} earlier {} cleaned {}: {}", self.replays, self.earlier.is_some(), self.cleaned.is_some(), candidate.steps.iter().map(|s| format!("{}:{}{}", s.id, m.rules[s.action.rule].name, s.action.args.iter().filter_map(|v| v.as_text()).filter(|t| t.len() < 12).collect::<Vec<_>>().join("/"))).collect::<Vec<_>>().join(" "));
-        }
         self.cache.insert(key, failed);
         failed
     }
 }
 
 /// Runs a plan that is known from before, such as a committed counterexample: whether it still fails as it did.
+///
+/// # Errors
+///
+/// Why the plan could not be run to its end, where that is so of every run: nobody knows then whether it fails.
 pub async fn replay(
     runner: &Runner,
     plan: &Plan,
     id: &CheckId,
     times: u32,
-) -> Option<Counterexample> {
+) -> Result<Option<Counterexample>, ClientError> {
     let candidate = Candidate {
         steps: plan.all().cloned().collect(),
         entity: None,
@@ -183,14 +186,24 @@ pub async fn replay(
     search.all_reads = true;
     let mut last = None;
     let mut failed = 0;
+    let mut broken = Vec::new();
     for _ in 0..times {
-        if let Shown::Failure(shown) = search.run(&candidate).await {
-            failed += 1;
-            last = Some(shown);
+        match search.run(&candidate).await {
+            Shown::Failure(shown) => {
+                failed += 1;
+                last = Some(shown);
+            }
+            Shown::Broken(error) => broken.push(error),
+            Shown::Nothing | Shown::Inconclusive(_) => {}
         }
     }
-    let (run, violation) = *last?;
-    Some(Counterexample {
+    let all_broken = broken.len() as u64 == u64::from(times);
+    if let (true, Some(error)) = (all_broken, broken.pop()) {
+        return Err(error);
+    }
+    let Some(last) = last else { return Ok(None) };
+    let (run, violation) = *last;
+    Ok(Some(Counterexample {
         violation,
         plan: Plan {
             seed: plan.seed,
@@ -208,5 +221,5 @@ pub async fn replay(
         found_in: plan.len(),
         replays: search.replays,
         requests: search.requests,
-    })
+    }))
 }

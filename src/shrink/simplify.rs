@@ -26,10 +26,18 @@ impl Reducer<'_> {
             self.compute(&mut kept, index, &deeds, keep);
             let ladders = self.ladders(&kept, index);
             for (position, ladder) in ladders.iter().enumerate() {
-                self.first_alike(&mut kept, index, &deeds, keep, ladder.iter().map(|v| vec![(position, v)]));
+                self.first_alike(
+                    &mut kept,
+                    index,
+                    &deeds,
+                    keep,
+                    ladder.iter().map(|v| vec![(position, v)]),
+                );
             }
             let choices: Vec<usize> = (0..ladders.len())
-                .filter(|p| is_choice(&self.model.rules[kept.steps[index].action.rule].args[*p].domain))
+                .filter(|p| {
+                    is_choice(&self.model.rules[kept.steps[index].action.rule].args[*p].domain)
+                })
                 .collect();
             if choices.len() > 1 {
                 let combinations = combinations(&choices, &ladders);
@@ -50,7 +58,10 @@ impl Reducer<'_> {
     ) {
         for change in changes {
             let args = &kept.steps[index].action.args;
-            if change.iter().all(|(position, value)| args[*position] == **value) {
+            if change
+                .iter()
+                .all(|(position, value)| args[*position] == **value)
+            {
                 return;
             }
             let mut simpler = kept.clone();
@@ -65,15 +76,13 @@ impl Reducer<'_> {
     }
 
     /// What is computed from the mirror is computed anew, since what it is made of may have become simpler.
-    fn compute(
-        &self,
-        kept: &mut Candidate,
-        index: usize,
-        deeds: &BTreeMap<u32, Deed>,
-        keep: Keep,
-    ) {
+    fn compute(&self, kept: &mut Candidate, index: usize, deeds: &BTreeMap<u32, Deed>, keep: Keep) {
         let rule = &self.model.rules[kept.steps[index].action.rule];
-        if !rule.args.iter().any(|a| matches!(a.domain, Domain::Computed(_))) {
+        if !rule
+            .args
+            .iter()
+            .any(|a| matches!(a.domain, Domain::Computed(_)))
+        {
             return;
         }
         let mut mirror = self.start.clone();
@@ -90,7 +99,13 @@ impl Reducer<'_> {
                 Err(EvalError::Unknown) => Value::Unknown,
                 Err(EvalError::Failed(_)) => continue,
             };
-            self.first_alike(kept, index, deeds, keep, std::iter::once(vec![(position, &value)]));
+            self.first_alike(
+                kept,
+                index,
+                deeds,
+                keep,
+                std::iter::once(vec![(position, &value)]),
+            );
         }
     }
 
@@ -126,7 +141,10 @@ fn is_choice(domain: &Domain) -> bool {
 }
 
 /// The combinations of values for some positions, those with the simplest values first.
-fn combinations<'v>(positions: &[usize], ladders: &'v [Vec<Value>]) -> Vec<Vec<(usize, &'v Value)>> {
+fn combinations<'v>(
+    positions: &[usize],
+    ladders: &'v [Vec<Value>],
+) -> Vec<Vec<(usize, &'v Value)>> {
     let mut all: Vec<(usize, Vec<(usize, &Value)>)> = vec![(0, Vec::new())];
     for position in positions {
         let mut next = Vec::new();
@@ -208,7 +226,10 @@ fn climb(domain: &Domain, current: &Value, fresh: u32, out: &mut Vec<Value>) {
             Value::Fresh(..) => out.push(current.clone()),
             _ => out.push(Value::Fresh(prefix.clone(), fresh)),
         },
-        Domain::Computed(_) | Domain::Canary | Domain::Pattern { .. } | Domain::TimeFromNow { .. } => {}
+        Domain::Computed(_)
+        | Domain::Canary
+        | Domain::Pattern { .. }
+        | Domain::TimeFromNow { .. } => {}
         Domain::Uuid | Domain::Email | Domain::Json | Domain::Tuple(_) | Domain::Constant(_) => {
             out.extend(simplest(domain));
         }

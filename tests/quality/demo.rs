@@ -30,7 +30,9 @@ pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Optio
         bugs: bugs.to_vec(),
         ..Default::default()
     };
-    let server = deep_sci_fi::serve(config).await.expect("the demo server starts");
+    let server = deep_sci_fi::serve(config)
+        .await
+        .expect("the demo server starts");
     let report = drive(model, &server.url(), options).await;
     server.stop().await;
     report
@@ -38,7 +40,14 @@ pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Optio
 
 /// A campaign against a server that runs already.
 pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) -> Report {
-    let client = Client::new(url, vec![], Limits::default(), model.tolerate.clone(), false).expect("a client");
+    let client = Client::new(
+        url,
+        vec![],
+        Limits::default(),
+        model.tolerate.clone(),
+        false,
+    )
+    .expect("a client");
     let generator = Generator::new(model.clone(), generate::Options::default());
     let runner = Runner::new(model.clone(), client, generator.start());
     campaign::campaign(&generator, &runner, &options, &mut |_| {})
@@ -54,7 +63,8 @@ pub async fn hunt(model: &Arc<Model>, bugs: &[Bug], seeds: Range<u64>) -> Option
         ..Default::default()
     };
     let mut report = campaign(model, bugs, options).await;
-    let counterexample = (!report.counterexamples.is_empty()).then(|| report.counterexamples.remove(0))?;
+    let counterexample =
+        (!report.counterexamples.is_empty()).then(|| report.counterexamples.remove(0))?;
     Some(Found {
         counterexample,
         requests_to_first: report.requests_to_first.unwrap_or(0),

@@ -16,7 +16,10 @@ const MEDIAN_REPLAYS: u32 = 4;
 async fn every_planted_bug_is_found_and_boiled_down() {
     let model = demo::model();
     let mut found: Vec<(Bug, Option<Found>)> = Vec::new();
-    for bug in Bug::ALL.iter().filter(|b| std::env::var("BUG").map_or(true, |n| n.split(',').any(|n| n == b.name()))) {
+    for bug in Bug::ALL
+        .iter()
+        .filter(|b| std::env::var("BUG").map_or(true, |n| n.split(',').any(|n| n == b.name())))
+    {
         found.push((*bug, hunt(&model, &[*bug], 0..25).await));
     }
     let table = demo::table(&found);
@@ -32,14 +35,34 @@ async fn every_planted_bug_is_found_and_boiled_down() {
             insta::allow_duplicates! { insta::assert_snapshot!(bug.name(), story::story(&model, &found.counterexample)); }
         });
         let counterexample = &found.counterexample;
-        if std::env::var_os("SOFT").is_some() { continue; }
-        assert!(counterexample.standing.certain(), "{bug}: {:?}", counterexample.standing);
-        assert!(counterexample.replays <= MOST_REPLAYS, "{bug} took {} replays", counterexample.replays);
+        if std::env::var_os("SOFT").is_some() {
+            continue;
+        }
+        assert!(
+            counterexample.standing.certain(),
+            "{bug}: {:?}",
+            counterexample.standing
+        );
+        assert!(
+            counterexample.replays <= MOST_REPLAYS,
+            "{bug} took {} replays",
+            counterexample.replays
+        );
         replays.push(counterexample.replays);
     }
-    let missed: Vec<&str> = found.iter().filter(|(_, f)| f.is_none()).map(|(bug, _)| bug.name()).collect();
-    assert!(missed.is_empty(), "not found in 25 seeds: {}", missed.join(", "));
-    if replays.is_empty() { return; }
+    let missed: Vec<&str> = found
+        .iter()
+        .filter(|(_, f)| f.is_none())
+        .map(|(bug, _)| bug.name())
+        .collect();
+    assert!(
+        missed.is_empty(),
+        "not found in 25 seeds: {}",
+        missed.join(", ")
+    );
+    if replays.is_empty() {
+        return;
+    }
     replays.sort_unstable();
     assert!(replays[replays.len() / 2] <= MEDIAN_REPLAYS, "{replays:?}");
 }

@@ -16,7 +16,11 @@ const SHOWN: usize = 24;
 pub fn story(model: &Model, found: &Counterexample) -> String {
     let names = HandleNames::of(model, &found.mirror);
     let symbols = Symbols::of(model, &found.mirror, &names, &found.mark);
-    let mut lines: Vec<String> = found.plan.all().map(|step| line(model, &names, step)).collect();
+    let mut lines: Vec<String> = found
+        .plan
+        .all()
+        .map(|step| line(model, &names, step))
+        .collect();
     lines.push(format!("violates {}", found.violation.id));
     lines.push(symbols.apply(&finding(&names, &found.violation.finding)));
     lines.join("\n")
@@ -24,7 +28,12 @@ pub fn story(model: &Model, found: &Counterexample) -> String {
 
 fn line(model: &Model, names: &HandleNames, step: &Step) -> String {
     let rule = &model.rules[step.action.rule];
-    let mut line = format!("{} {} by {}", step.id, rule.name, names.actor(step.action.actor));
+    let mut line = format!(
+        "{} {} by {}",
+        step.id,
+        rule.name,
+        names.actor(step.action.actor)
+    );
     for (index, (pick, picked)) in rule.picks.iter().zip(&step.action.picks).enumerate() {
         line.push_str(if index == 0 { " on " } else { ", " });
         let shown = match picked {
@@ -53,19 +62,32 @@ fn shown(names: &HandleNames, value: &Value) -> String {
         Value::Bool(b) => b.to_string(),
         Value::Int(n) => n.to_string(),
         Value::Number(n) => n.to_string(),
-        Value::Text(text) if text.chars().count() > SHOWN => format!("{} characters", text.chars().count()),
+        Value::Text(text) if text.chars().count() > SHOWN => {
+            format!("{} characters", text.chars().count())
+        }
         Value::Text(text) => format!("{text:?}"),
         Value::Fresh(prefix, n) => format!("{prefix}-{n}"),
         Value::List(items) => match items.len() {
             0 => "no items".into(),
             1 => format!("1 item: {}", shown(names, &items[0])),
-            n if items.iter().all(|item| *item == items[0]) => format!("{n} items, each {}", shown(names, &items[0])),
-            n => format!("{n} items: {}", items.iter().map(|v| shown(names, v)).collect::<Vec<_>>().join("; ")),
+            n if items.iter().all(|item| *item == items[0]) => {
+                format!("{n} items, each {}", shown(names, &items[0]))
+            }
+            n => format!(
+                "{n} items: {}",
+                items
+                    .iter()
+                    .map(|v| shown(names, v))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            ),
         },
         Value::Map(map) => {
             let entries: Vec<String> = map
                 .iter()
-                .map(|(key, value)| format!("{} {}", key.as_text().unwrap_or("?"), shown(names, value)))
+                .map(|(key, value)| {
+                    format!("{} {}", key.as_text().unwrap_or("?"), shown(names, value))
+                })
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }
@@ -76,23 +98,42 @@ fn shown(names: &HandleNames, value: &Value) -> String {
 fn finding(names: &HandleNames, finding: &Finding) -> String {
     match finding {
         Finding::Status { expected, observed } => {
-            let expected: Vec<String> = expected.iter().map(|(name, statuses)| format!("{statuses} ({name})")).collect();
+            let expected: Vec<String> = expected
+                .iter()
+                .map(|(name, statuses)| format!("{statuses} ({name})"))
+                .collect();
             format!("expected {}, observed {observed}", expected.join(" or "))
         }
-        Finding::ServerError { observed } => format!("expected no server error, observed {observed}"),
-        Finding::Untrue { claim, reason, parts } => untrue(names, claim, reason.as_deref(), parts),
-        Finding::Late { claim, parts, within } => {
+        Finding::ServerError { observed } => {
+            format!("expected no server error, observed {observed}")
+        }
+        Finding::Untrue {
+            claim,
+            reason,
+            parts,
+        } => untrue(names, claim, reason.as_deref(), parts),
+        Finding::Late {
+            claim,
+            parts,
+            within,
+        } => {
             format!("within {within} ms: {}", untrue(names, claim, None, parts))
         }
         Finding::Shown { owner, field, to } => {
             let to = to.map_or_else(|| "nobody in particular".into(), |to| names.get(to));
-            format!("expected {field} of {} to be kept, observed it in an answer to {to}", names.get(*owner))
+            format!(
+                "expected {field} of {} to be kept, observed it in an answer to {to}",
+                names.get(*owner)
+            )
         }
     }
 }
 
 fn untrue(names: &HandleNames, claim: &str, reason: Option<&str>, parts: &Parts) -> String {
-    let mut out = format!("expected {}", claim.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut out = format!(
+        "expected {}",
+        claim.split_whitespace().collect::<Vec<_>>().join(" ")
+    );
     if let Some(reason) = reason {
         out.push_str(&format!("\nobserved {reason}"));
     }

@@ -19,7 +19,7 @@ pub struct UnknownBug {
 
 fn suggestion(nearest: &[&str]) -> String {
     if nearest.is_empty() {
-        String::from("; `Bug::ALL` lists them")
+        String::from("; `gainsay demo --list` lists them")
     } else {
         format!("; did you mean `{}`?", nearest.join("`, `"))
     }
