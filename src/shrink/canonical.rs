@@ -33,7 +33,7 @@ impl Reducer<'_> {
             next = self.earlier_entities(&next, keep);
             next = self.simpler_arguments(&next, keep);
             next = self.ordered(&next, keep);
-            next = self.principals_in_order(&next, keep);
+            next = self.entities_in_order(&next, keep);
             let numbered = renumber(&next);
             // Lists are in order of creation, which a new order of steps changes.
             if self.admits(&numbered, goal) || self.deeds(&numbered.steps).is_some() && !shorten {
@@ -212,8 +212,8 @@ impl Reducer<'_> {
         kept
     }
 
-    /// Principals come into play in the order in which they were made.
-    fn principals_in_order(&self, candidate: &Candidate, keep: Keep) -> Candidate {
+    /// Entities come into play in the order in which they were made: the first principal is the first to do anything.
+    fn entities_in_order(&self, candidate: &Candidate, keep: Keep) -> Candidate {
         let mut kept = candidate.clone();
         let Some((deeds, _)) = self.deeds(&kept.steps) else {
             return kept;
@@ -223,7 +223,7 @@ impl Reducer<'_> {
             let mut used: Vec<Handle> = Vec::new();
             for step in &kept.steps {
                 for handle in step.names() {
-                    if self.model.kind(handle.kind).auth.is_some() && !used.contains(&handle) {
+                    if !used.contains(&handle) {
                         used.push(handle);
                     }
                 }

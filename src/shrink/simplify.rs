@@ -24,7 +24,7 @@ impl Reducer<'_> {
         };
         for index in 0..kept.steps.len() {
             self.compute(&mut kept, index, &deeds, keep);
-            let ladders = self.ladders(&kept, index);
+            let ladders = self.ladders(&kept, index, keep);
             for (position, ladder) in ladders.iter().enumerate() {
                 self.first_alike(
                     &mut kept,
@@ -110,16 +110,19 @@ impl Reducer<'_> {
     }
 
     /// For each argument of a step the values worth trying, simplest first.
-    fn ladders(&self, candidate: &Candidate, index: usize) -> Vec<Vec<Value>> {
+    fn ladders(&self, candidate: &Candidate, index: usize, keep: Keep) -> Vec<Vec<Value>> {
         let step = &candidate.steps[index];
         let rule = &self.model.rules[step.action.rule];
         rule.args
             .iter()
             .zip(&step.action.args)
             .map(|(arg, current)| {
-                // What is invalid on purpose stays invalid.
+                // What is invalid on purpose stays invalid; in which way may be part of the failure.
                 if !arg.domain.contains(current) {
-                    return invalid_values(arg, rule.strict);
+                    return match keep {
+                        Keep::Outcomes => invalid_values(arg, rule.strict),
+                        Keep::Effects => vec![current.clone()],
+                    };
                 }
                 let mut ladder = Vec::new();
                 // Numbers of fresh values only tell them apart; renumbering puts them in order.
