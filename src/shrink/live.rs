@@ -101,16 +101,21 @@ impl Search<'_> {
         }
         let shortest = reducer.shorten(found, &loose);
         let effective = reducer.shorten(found, &strict);
-        for rung in 0..5 {
+        // What an answer lacks is what the step creates, so a step that creates nothing shows nothing.
+        let first = if self.lacks_something() { 2 } else { 0 };
+        for rung in first..4 {
             let candidate = match rung {
                 0 => reducer.canonical(&shortest, &loose, Keep::Outcomes, true),
                 1 => reducer.canonical(&shortest, &loose, Keep::Effects, true),
                 2 => reducer.canonical(&effective, &strict, Keep::Outcomes, true),
-                3 => reducer.canonical(&effective, &strict, Keep::Effects, true),
-                _ => effective.clone(),
+                _ => reducer.canonical(&effective, &strict, Keep::Effects, true),
             };
             if self.fails(&candidate).await {
-                if self.earlier.is_none() && rung > 0 {
+                // What the looser goal admits was dropped on the first two rungs already.
+                if self.earlier.is_none() && rung >= 2 && first == 0 {
+                    self.drop_singly(reducer, &loose).await;
+                }
+                if self.earlier.is_none() && rung > first {
                     self.polish(reducer, &loose).await;
                 }
                 return;
@@ -134,6 +139,9 @@ impl Search<'_> {
         }
         if self.earlier.is_none() {
             self.suspect(reducer, &strict, &effective, &whole).await;
+        }
+        if self.earlier.is_none() && shortest != effective {
+            self.drop_singly(reducer, &loose).await;
         }
         if self.earlier.is_none() {
             self.polish(reducer, &loose).await;
@@ -198,9 +206,8 @@ impl Search<'_> {
         }
     }
 
-    /// Confirms that every step of the best candidate is needed, and simplifies what the model would not.
+    /// Simplifies the best candidate as far as it still fails.
     async fn polish(&mut self, reducer: &Reducer<'_>, goal: &Goal) {
-        self.drop_singly(reducer, goal).await;
         for keep in [Keep::Effects, Keep::Outcomes] {
             let Some(best) = self.best() else { return };
             let canonical = reducer.canonical(&best, goal, keep, false);
@@ -231,13 +238,13 @@ impl Search<'_> {
         self.fails(&canonical).await;
     }
 
+    /// Confirms that every step of the best candidate is needed. One that others build on is needed if they are.
     async fn drop_singly(&mut self, reducer: &Reducer<'_>, goal: &Goal) {
         'again: while let (Some(best), None) = (self.best(), &self.earlier) {
             for index in (0..best.steps.len().saturating_sub(1)).rev() {
                 let mut candidate = best.clone();
                 candidate.steps.remove(index);
-                let candidate = reducer.applicable(&candidate);
-                if candidate.steps.last() == best.steps.last()
+                if reducer.applicable(&candidate) == candidate
                     && reducer.admits(&candidate, goal)
                     && self.fails(&candidate).await
                 {

@@ -80,6 +80,11 @@ impl<'a> Search<'a> {
         self.watched().is_some()
     }
 
+    /// Whether the failure is that an answer lacks what the model takes from it.
+    pub fn lacks_something(&self) -> bool {
+        matches!(self.id, CheckId::Answer { .. })
+    }
+
     /// Runs a candidate, once.
     pub async fn run(&mut self, candidate: &Candidate) -> Shown {
         let plan = Plan {

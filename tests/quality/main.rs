@@ -2,7 +2,11 @@
 //! what finding and shrinking it took.
 
 mod demo;
+mod flaky;
+mod several;
 mod story;
+
+use std::collections::BTreeMap;
 
 use gainsay::demo::deep_sci_fi::Bug;
 
@@ -11,6 +15,28 @@ use demo::{Found, hunt};
 /// No bug may take more live runs than this to shrink; and the median of all.
 const MOST_REPLAYS: u32 = 15;
 const MEDIAN_REPLAYS: u32 = 4;
+
+/// What two seeds found of one failure is told in the same words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_seed_leaves_no_trace_in_a_counterexample() {
+    let model = demo::model();
+    let mut different = Vec::new();
+    for bug in Bug::ALL {
+        let mut stories: BTreeMap<String, String> = BTreeMap::new();
+        for first in [0, 100, 200] {
+            let Some(found) = hunt(&model, &[*bug], first..first + 25).await else {
+                continue;
+            };
+            let id = found.counterexample.violation.id.to_string();
+            let story = story::story(&model, &found.counterexample);
+            let known = stories.entry(id).or_insert_with(|| story.clone());
+            if *known != story {
+                different.push(format!("{bug}\n{known}\n\nand\n\n{story}"));
+            }
+        }
+    }
+    assert!(different.is_empty(), "{} of one failure:\n{}", different.len(), different.join("\n\n"));
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_planted_bug_is_found_and_boiled_down() {

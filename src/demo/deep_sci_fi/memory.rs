@@ -158,7 +158,8 @@ async fn relationship(State(app): State<App>, JsonCall(call): JsonCall) -> Answe
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    ok(json!({ "dweller_id": id, "target": target, "relationship": relationships[&target] }))
+    let relationship = json!({ "target": target, "data": relationships[&target] });
+    ok(json!({ "dweller_id": id, "relationship": relationship }))
 }
 
 async fn summarize(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {

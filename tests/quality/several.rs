@@ -1,0 +1,45 @@
+//! Several bugs at once: none hides another, none is reported twice.
+
+use std::collections::BTreeMap;
+
+use gainsay::campaign::Options;
+use gainsay::demo::deep_sci_fi::Bug;
+
+use crate::{demo, story};
+
+/// From five areas, and none in the way of another.
+const FIVE: [Bug; 5] = [
+    Bug::ModelWrittenToEveryone,
+    Bug::SubmitByAnyone,
+    Bug::SecondVoteCrashes,
+    Bug::DwellerNotCounted,
+    Bug::AspectSelfValidation,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_bugs_are_told_apart() {
+    let model = demo::model();
+    let options = Options {
+        seeds: 0..25,
+        jobs: 1,
+        ..Default::default()
+    };
+    let report = demo::campaign(&model, &FIVE, options).await;
+    let stories: BTreeMap<String, String> = report
+        .counterexamples
+        .iter()
+        .map(|c| (c.violation.id.to_string(), story::story(&model, c)))
+        .collect();
+    for found in &report.counterexamples {
+        assert!(found.standing.certain(), "{}: {:?}", found.violation.id, found.standing);
+    }
+    let shown: Vec<String> = stories.values().cloned().collect();
+    insta::with_settings!({
+        snapshot_path => ".",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!("five_at_once", shown.join("\n\n"));
+    });
+    assert_eq!(stories.len(), FIVE.len(), "{:?}", stories.keys());
+}
