@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::history::{Body, Request};
 use crate::model::action::{Action, Actor, Picked};
+use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Expression, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::handles;
@@ -119,6 +120,13 @@ impl Renderer {
                 }
             };
             keys.push(handle);
+        }
+        // An argument that is computed from an entity that never was: from the one made up for it.
+        for (arg, value) in rule.args.iter().zip(&action.args) {
+            if let (Domain::Computed(expression), Value::Unknown) = (&arg.domain, value) {
+                let value = expression.eval(&model.scope(&mirror, &names));
+                names.bind(arg.name.clone(), value.unwrap_or(Value::Unknown));
+            }
         }
         for (name, expression) in &rule.lets {
             let value = model.scope(&mirror, &names);
