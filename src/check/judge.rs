@@ -15,6 +15,9 @@ use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Mode, Model};
 
+/// A step that was sent: its id, its rule, and which outcome it had, if it had one.
+pub type Reached = (u32, usize, Option<Outcome>);
+
 /// What is expected of a step before it is sent.
 #[derive(Clone, Debug)]
 pub struct Expectation {
@@ -61,7 +64,7 @@ pub struct Judge {
     /// What has been reported in this run.
     reported: BTreeSet<CheckId>,
     violations: Vec<Violation>,
-    outcomes: Vec<(u32, usize, Option<Outcome>)>,
+    outcomes: Vec<Reached>,
     step: Option<(u32, usize)>,
     /// What was predicted of the step.
     predicted: String,
@@ -121,12 +124,12 @@ impl Judge {
     }
 
     /// The outcome of each step that was sent: the step, its rule, and which outcome it was, if it was one.
-    pub fn outcomes(&self) -> &[(u32, usize, Option<Outcome>)] {
+    pub fn outcomes(&self) -> &[Reached] {
         &self.outcomes
     }
 
     /// Gives up the violations and the outcomes.
-    pub fn finish(self) -> (Vec<Violation>, Vec<(u32, usize, Option<Outcome>)>, Mirror) {
+    pub fn finish(self) -> (Vec<Violation>, Vec<Reached>, Mirror) {
         (self.violations, self.outcomes, self.mirror)
     }
 

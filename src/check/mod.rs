@@ -3,5 +3,5 @@
 mod judge;
 pub mod violation;
 
-pub use judge::{Due, Expectation, Judge, Pending, names_of};
+pub use judge::{Due, Expectation, Judge, Pending, Reached, names_of};
 pub use violation::{CheckId, Finding, Parts, Violation};

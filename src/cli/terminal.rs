@@ -117,7 +117,7 @@ impl Progress {
                 self.bar.set_message(message.clone());
                 // Without a terminal: a line now and then, not one for each of a million plans.
                 let tenth = (self.plans / 10).max(1);
-                if !self.moving && (self.done % tenth == 0 || self.done == self.plans) {
+                if !self.moving && (self.done.is_multiple_of(tenth) || self.done == self.plans) {
                     self.line(&format!("{}/{} plans  {message}", self.done, self.plans));
                 }
             }

@@ -2,6 +2,7 @@
 //! shape, and credentials go where the model says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::history::{Body, Request};
 use crate::model::action::{Action, Actor, Picked};
+use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Expression, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::handles;
@@ -60,12 +62,19 @@ pub struct Renderer {
     mark: String,
     /// The time that `time_from_now` counts from, in seconds since 1970.
     now: i64,
+    /// How many entities that never were have been made up: what was never there may be there after it was put.
+    made_up: Arc<AtomicU64>,
 }
 
 impl Renderer {
     /// A renderer for one run, with a mark that no other run has.
     pub fn new(model: Arc<Model>, mark: String, now: i64) -> Renderer {
-        Renderer { model, mark, now }
+        Renderer {
+            model,
+            mark,
+            now,
+            made_up: Arc::default(),
+        }
     }
 
     /// The run's mark.
@@ -111,6 +120,13 @@ impl Renderer {
                 }
             };
             keys.push(handle);
+        }
+        // An argument that is computed from an entity that never was: from the one made up for it.
+        for (arg, value) in rule.args.iter().zip(&action.args) {
+            if let (Domain::Computed(expression), Value::Unknown) = (&arg.domain, value) {
+                let value = expression.eval(&model.scope(&mirror, &names));
+                names.bind(arg.name.clone(), value.unwrap_or(Value::Unknown));
+            }
         }
         for (name, expression) in &rule.lets {
             let value = model.scope(&mirror, &names);
@@ -373,6 +389,13 @@ impl Renderer {
     /// An entity that never was: like one that is there, but with a key and texts of its own.
     fn phantom(&self, mirror: &mut Mirror, kind: KindId, nth: usize) -> Handle {
         let definition = self.model.kind(kind);
+        let count = self.made_up.fetch_add(1, Ordering::Relaxed);
+        let salt = self
+            .mark
+            .bytes()
+            .fold(count.wrapping_mul(0x9e37_79b9_7f4a_7c15), |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
         let sample = mirror.all(kind).next().map(|(_, r)| r.fields.clone());
         let fields = definition
             .fields
@@ -382,14 +405,14 @@ impl Renderer {
                 let like = sample.as_ref().and_then(|s| s.get(index));
                 match (like, field.ty.bare()) {
                     (Some(Value::Int(_)), _) if definition.key == Some(index) => {
-                        Value::Int(2_000_000_000 + i64::try_from(nth).unwrap_or(0))
+                        Value::Int(2_000_000_000 + i64::try_from(salt % 100_000_000).unwrap_or(0))
                     }
-                    (Some(Value::Text(text)), _) => Value::text(never(text, nth)),
+                    (Some(Value::Text(text)), _) => Value::text(never(text, salt)),
                     (Some(Value::Unknown) | None, ty) if ty.is_text() => {
-                        Value::text(never("00000000-0000-4000-8000-000000000000", nth))
+                        Value::text(never("00000000-0000-4000-8000-000000000000", salt))
                     }
                     (_, Type::Text) if definition.key == Some(index) => {
-                        Value::text(never("00000000-0000-4000-8000-000000000000", nth))
+                        Value::text(never("00000000-0000-4000-8000-000000000000", salt))
                     }
                     (Some(value), _) => value.clone(),
                     (None, Type::Int) => Value::Int(0),
@@ -420,9 +443,9 @@ fn failed(what: &str, error: EvalError) -> RenderError {
 }
 
 /// A text of the same shape that nothing has: letters and digits replaced, each by one of its own sort.
-fn never(like: &str, nth: usize) -> String {
+fn never(like: &str, salt: u64) -> String {
     let hex = like.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    let mut state = 0x6e65_7665_7200_0000 ^ nth as u64;
+    let mut state = 0x6e65_7665_7200_0000 ^ salt;
     like.chars()
         .enumerate()
         .map(|(index, c)| {

@@ -18,4 +18,4 @@ mod statics;
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
 pub use plan::{Plan, Step};
-pub use rehearsal::{Coverage, Rehearsed, rehearse, rehearse_step, start};
+pub use rehearsal::{Coverage, Rehearsed, rehearse, rehearse_step, rehearse_strictly, start};

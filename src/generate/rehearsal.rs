@@ -104,7 +104,7 @@ pub fn start(model: &Model, accounts: &[(KindId, usize)]) -> Mirror {
 /// Rehearses one step: what is predicted of it, and the mirror after what is assumed. Nothing for a step that names
 /// entities which do not exist in this mirror.
 pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<Rehearsed> {
-    if !applicable(mirror, step) || !model.picks_from_its_lists(mirror, &step.action) {
+    if !applicable(mirror, step) {
         return None;
     }
     let prediction = model.predict(mirror, &step.action, None);
@@ -115,6 +115,14 @@ pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<
         assumed,
         created: applied.created,
     })
+}
+
+/// Rehearses a step as a run would take it: nothing, too, for one that picks what its rule does not pick from.
+pub fn rehearse_strictly(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<Rehearsed> {
+    match applicable(mirror, step) && model.picks_from_its_lists(mirror, &step.action) {
+        true => rehearse_step(model, mirror, step),
+        false => None,
+    }
 }
 
 /// Rehearses a whole plan; nothing for steps that are not applicable.

@@ -416,13 +416,22 @@ impl Search<'_, '_> {
         values
     }
 
-    /// Values that the mirror holds already in fields of the argument's name, in an order that is drawn.
+    /// Values that the mirror holds already in fields of the argument's name, in an order that is drawn: of the kinds
+    /// that the rule makes, where it makes any. Another kind's name may be longer than this one's.
     fn known(&mut self, name: &str, domain: &Domain, out: &mut Vec<Value>) {
         let mirror = self.bow.mirror;
         for (kind, definition) in (0u16..).zip(&self.bow.prepared.model.kinds) {
             let Some(field) = definition.fields.iter().position(|f| f.name == name) else {
                 continue;
             };
+            if !self
+                .bow
+                .prepared
+                .statics
+                .concerns(self.number, KindId(kind))
+            {
+                continue;
+            }
             for (_, record) in mirror.all(KindId(kind)).rev().take(8) {
                 if let Some(value) = record.fields.get(field)
                     && !value.has_unknown()

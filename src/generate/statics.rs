@@ -74,6 +74,12 @@ impl Statics {
         self.with(|reach| reach.creates.contains(&kind))
     }
 
+    /// Whether a rule makes entities of a kind, or makes none at all.
+    pub fn concerns(&self, rule: usize, kind: KindId) -> bool {
+        let creates = &self.rules[rule].creates;
+        creates.is_empty() || creates.contains(&kind)
+    }
+
     /// The rules that delete entities of a kind.
     pub fn enders(&self, kind: KindId) -> Vec<usize> {
         self.with(|reach| reach.deletes.contains(&kind))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::generate::{Step, rehearse_step};
+use crate::generate::{Step, rehearse_strictly};
 use crate::model::Model;
 use crate::model::action::{Actor, Outcome, Picked};
 use crate::model::mirror::Mirror;
@@ -83,7 +83,7 @@ impl<'a> Reducer<'a> {
         let mut deeds = BTreeMap::new();
         for step in steps {
             let before = mirror.clone();
-            let rehearsed = rehearse_step(self.model, &mut mirror, step)?;
+            let rehearsed = rehearse_strictly(self.model, &mut mirror, step)?;
             let deed = Deed {
                 outcomes: rehearsed.prediction.outcomes,
                 assumed: rehearsed.assumed,
@@ -156,7 +156,7 @@ impl<'a> Reducer<'a> {
         for (index, step) in candidate.steps.iter().enumerate() {
             let pin = goal.pins.get(&step.id);
             let before = (pin.is_some() || index == last).then(|| mirror.clone());
-            let Some(rehearsed) = rehearse_step(self.model, &mut mirror, step) else {
+            let Some(rehearsed) = rehearse_strictly(self.model, &mut mirror, step) else {
                 return false;
             };
             let Some(before) = before else { continue };
@@ -304,7 +304,7 @@ impl<'a> Reducer<'a> {
     pub fn applicable(&self, candidate: &Candidate) -> Candidate {
         let mut mirror = self.start.clone();
         let mut steps = candidate.steps.clone();
-        steps.retain(|step| rehearse_step(self.model, &mut mirror, step).is_some());
+        steps.retain(|step| rehearse_strictly(self.model, &mut mirror, step).is_some());
         Candidate {
             steps,
             entity: candidate.entity,
