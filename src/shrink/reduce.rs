@@ -363,7 +363,9 @@ pub fn renumber(candidate: &Candidate) -> Candidate {
         for arg in &mut step.action.args {
             *arg = arg.rewrite(&mut |value| match value {
                 Value::Fresh(prefix, n) => {
-                    let next = u32::try_from(fresh.len()).unwrap_or(u32::MAX).saturating_add(1);
+                    let next = u32::try_from(fresh.len())
+                        .unwrap_or(u32::MAX)
+                        .saturating_add(1);
                     let n = *fresh.entry(*n).or_insert(next);
                     Some(Value::Fresh(prefix.clone(), n))
                 }

@@ -35,7 +35,12 @@ async fn the_seed_leaves_no_trace_in_a_counterexample() {
             }
         }
     }
-    assert!(different.is_empty(), "{} of one failure:\n{}", different.len(), different.join("\n\n"));
+    assert!(
+        different.is_empty(),
+        "{} of one failure:\n{}",
+        different.len(),
+        different.join("\n\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,12 @@ async fn five_bugs_are_told_apart() {
         .map(|c| (c.violation.id.to_string(), story::story(&model, c)))
         .collect();
     for found in &report.counterexamples {
-        assert!(found.standing.certain(), "{}: {:?}", found.violation.id, found.standing);
+        assert!(
+            found.standing.certain(),
+            "{}: {:?}",
+            found.violation.id,
+            found.standing
+        );
     }
     let shown: Vec<String> = stories.values().cloned().collect();
     insta::with_settings!({
