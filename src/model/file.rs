@@ -52,10 +52,8 @@ pub struct Notes {
 
 pub(super) const BUILT_IN: &[&str] = &[
     "no_server_errors",
-    "conformance",
     "isolation",
     "no_secrets_leaked",
-    "recovers",
 ];
 
 /// The most bytes that a model file may have.
