@@ -56,7 +56,9 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    println!("| bug | requests to find (bar) | requests to shrink (bar) | replays (bar) | not minimal |");
+    println!(
+        "| bug | requests to find (bar) | requests to shrink (bar) | replays (bar) | not minimal |"
+    );
     println!("| --- | --- | --- | --- | --- |");
     for bar in &BARS {
         let (mut find, mut shrink, mut replays) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,8 +97,14 @@ async fn hunt(bug: &str, first_seed: u64) -> Measured {
     let bugs = bug.parse().expect("a bug's letter");
     let server = server::serve(bugs).await.expect("the workshop opens");
     let url = format!("http://{}", server.addr);
-    let client = Client::new(&url, vec![], Limits::default(), model.tolerate.clone(), false)
-        .expect("a client");
+    let client = Client::new(
+        &url,
+        vec![],
+        Limits::default(),
+        model.tolerate.clone(),
+        false,
+    )
+    .expect("a client");
     let generator = Generator::new(model.clone(), generate::Options::default());
     let runner = Runner::new(model, client, generator.start());
     let options = Options {
