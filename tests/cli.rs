@@ -363,3 +363,83 @@ fn a_target_of_gainsay_toml_is_started_driven_and_stopped() {
     assert_eq!(typo.status.code(), Some(2));
     assert!(stderr(&typo).contains("`local`"), "{}", stderr(&typo));
 }
+
+#[test]
+fn cargo_insta_reviews_what_a_run_writes() {
+    let insta = |directory: &Path, arguments: &[&str]| {
+        Command::new("cargo-insta")
+            .arg("insta")
+            .args(arguments)
+            .current_dir(directory)
+            .env_remove("CI")
+            .output()
+    };
+    if insta(Path::new("."), &["--version"]).is_err() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "cargo-insta is missing: cargo install cargo-insta"
+        );
+        println!("skipped: cargo-insta is not installed; cargo install cargo-insta");
+        return;
+    }
+    let server = Served::with(&["--bug", "self_validation"]);
+    let project = tempfile::tempdir().unwrap();
+    std::fs::write(
+        project.path().join("Cargo.toml"),
+        "[package]\nname = \"shop\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n",
+    )
+    .unwrap();
+    std::fs::write(project.path().join("lib.rs"), "").unwrap();
+    let run = gainsay_in(
+        project.path(),
+        &[
+            "run",
+            &model(),
+            "--url",
+            &server.url,
+            "--seeds",
+            "0..10",
+            "--only",
+            "validate_proposal",
+        ],
+    );
+    assert_eq!(
+        run.status.code(),
+        Some(1),
+        "{}{}",
+        stdout(&run),
+        stderr(&run)
+    );
+    let accepted = project
+        .path()
+        .join("snapshots/deep-sci-fi/validate_proposal.self_validate_proposal.snap");
+    let pending = accepted.with_extension("snap.new");
+    let listed = insta(project.path(), &["pending-snapshots"]).unwrap();
+    assert!(
+        stdout(&listed).contains("self_validate_proposal"),
+        "{}{}",
+        stdout(&listed),
+        stderr(&listed)
+    );
+    let review = insta(project.path(), &["accept"]).unwrap();
+    assert!(review.status.success(), "{}", stderr(&review));
+    assert!(accepted.exists() && !pending.exists());
+    let replayed = gainsay_in(
+        project.path(),
+        &[
+            "replay",
+            accepted.to_str().unwrap(),
+            "--model",
+            &model(),
+            "--url",
+            &server.url,
+        ],
+    );
+    assert_eq!(
+        replayed.status.code(),
+        Some(1),
+        "{}{}",
+        stdout(&replayed),
+        stderr(&replayed)
+    );
+}

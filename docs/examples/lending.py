@@ -1,6 +1,7 @@
 """The server of the lending examples: Python 3, standard library only.
 
     python3 lending.py [PORT]           a sound server
+    QUEUES=no python3 lending.py        sound, and nobody waits for a book: what lending.yaml describes
     BUG=third_book python3 lending.py   with a bug planted: see BUGS
 """
 

@@ -661,10 +661,8 @@ After 429 or 503 the same request is sent again; it counts as no outcome.
 ## Built-in checks
 
 - `no_server_errors`: on
-- `conformance`: on
 - `isolation`: off
 - `no_secrets_leaked`: on
-- `recovers`: on
 "#;
         assert_eq!(model.rule_book(), expected);
     }
