@@ -442,8 +442,19 @@ fn failed(what: &str, error: EvalError) -> RenderError {
     }
 }
 
-/// A text of the same shape that nothing has: letters and digits replaced, each by one of its own sort.
+/// Numbers at the end of a text that are shorter than this are counted up by servers, and met by chance.
+const SHORT_NUMBER: usize = 9;
+
+/// A text of the same shape that nothing has: letters and digits replaced, each by one of its own sort. A short number at
+/// its end becomes one that no server has counted up to.
 fn never(like: &str, salt: u64) -> String {
+    let stem = like.trim_end_matches(|c: char| c.is_ascii_digit());
+    if stem.len() < like.len()
+        && like.len() - stem.len() < SHORT_NUMBER
+        && like.len() < 2 * SHORT_NUMBER
+    {
+        return format!("{stem}{}", 900_000_000 + salt % 100_000_000);
+    }
     let hex = like.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     let mut state = 0x6e65_7665_7200_0000 ^ salt;
     like.chars()

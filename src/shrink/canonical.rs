@@ -2,11 +2,12 @@
 //! two seeds comes out as the same plan, with its arguments at their simplest, the fewest principals and entities, and
 //! independent steps in the order of the model's rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, rename, renumber, same_subject};
-use crate::generate::{Step, rehearse_step};
+use crate::generate::{Step, rehearse_step, simplest};
 use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::domain::Domain;
 use crate::model::value::{Handle, Value};
 use crate::model::{Body, By};
 
@@ -28,9 +29,11 @@ impl Reducer<'_> {
             if shorten {
                 next = self.shorten(&next, goal);
                 next = self.fewer_entities(&next, goal);
+                next = self.shorter_ways(&next, goal);
             }
             next = self.plainer_rules(&next, keep);
             next = self.earlier_entities(&next, keep);
+            next = self.earlier_principals(&next, keep);
             next = self.simpler_arguments(&next, keep);
             next = self.ordered(&next, keep);
             next = self.entities_in_order(&next, keep);
@@ -73,6 +76,64 @@ impl Reducer<'_> {
         kept
     }
 
+    /// Steps replaced by ones of other rules that need less: where any way to make something will do, the shortest.
+    fn shorter_ways(&self, candidate: &Candidate, goal: &Goal) -> Candidate {
+        let mut kept = candidate.clone();
+        let mut index = 0;
+        while index + 1 < kept.steps.len() {
+            let shorter = (0..self.model.rules.len()).find_map(|rule| {
+                let mut other = kept.clone();
+                other.steps[index].action = self.likewise(&kept.steps[index], rule)?;
+                if !self.picks_are_offered(&other, index) || !self.admits(&other, goal) {
+                    return None;
+                }
+                self.drop_chunks(&mut other, goal);
+                (other.steps.len() < kept.steps.len()).then_some(other)
+            });
+            match shorter {
+                Some(shorter) => {
+                    kept = shorter;
+                    index = 0;
+                }
+                None => index += 1,
+            }
+        }
+        kept
+    }
+
+    /// The action by another rule, about the same entities, with the simplest arguments; nothing if it needs others.
+    fn likewise(&self, step: &Step, rule: usize) -> Option<Action> {
+        let (old, new) = (&self.model.rules[step.action.rule], &self.model.rules[rule]);
+        let same_actors = match (old.by, new.by) {
+            (By::Kind(one), By::Kind(other)) => one == other,
+            (By::Anyone, By::Anyone) => true,
+            _ => false,
+        };
+        if !same_actors || rule == step.action.rule {
+            return None;
+        }
+        let mut left: Vec<Picked> = step.action.picks.clone();
+        let mut picks = Vec::new();
+        for pick in &new.picks {
+            let of_kind = |p: &Picked| p.handle().is_some_and(|h| h.kind == pick.kind);
+            picks.push(left.remove(left.iter().position(of_kind)?));
+        }
+        let fresh = step.id.saturating_mul(100).saturating_add(2_000_000);
+        let args: Option<Vec<Value>> = (fresh..)
+            .zip(&new.args)
+            .map(|(fresh, arg)| match &arg.domain {
+                Domain::Unique { prefix } => Some(Value::Fresh(prefix.clone(), fresh)),
+                domain => simplest(domain),
+            })
+            .collect();
+        Some(Action {
+            rule,
+            actor: step.action.actor,
+            picks,
+            args: args?,
+        })
+    }
+
     fn sends_the_same(&self, rule: usize, other: usize) -> bool {
         let (rule, other) = (&self.model.rules[rule], &self.model.rules[other]);
         let bare = |r: &crate::model::Rule| {
@@ -102,7 +163,14 @@ impl Reducer<'_> {
         };
         for index in 0..kept.steps.len() {
             let action = kept.steps[index].action.clone();
-            if let Actor::Entity(current) | Actor::Forged(current) = action.actor {
+            if let (Actor::Forged(_), Keep::Outcomes | Keep::Last) = (action.actor, keep) {
+                // No credentials are simpler than wrong ones.
+                let mut action = action.clone();
+                action.actor = Actor::Nobody;
+                self.swap_action(&mut kept, index, action, &deeds, keep);
+            }
+            if let Actor::Entity(current) | Actor::Forged(current) = kept.steps[index].action.actor
+            {
                 for (earlier, _) in mirror.all(current.kind) {
                     if earlier >= current {
                         break;
@@ -209,13 +277,79 @@ impl Reducer<'_> {
                 }
             }
         }
+        // Who of two does what first, where the steps cannot change places: what they make hangs on them.
+        for early in 0..last {
+            for late in early + 1..last {
+                let (one, other) = (&kept.steps[early], &kept.steps[late]);
+                if one.action.rule != other.action.rule || key(one) <= key(other) {
+                    continue;
+                }
+                let mut swapped = kept.clone();
+                swapped.steps[early].action = other.action.clone();
+                swapped.steps[late].action = one.action.clone();
+                if self.alike(&swapped, &deeds, keep) {
+                    kept = swapped;
+                }
+            }
+        }
+        kept
+    }
+
+    /// A principal takes over from another, from some step on.
+    fn earlier_principals(&self, candidate: &Candidate, keep: Keep) -> Candidate {
+        let mut kept = candidate.clone();
+        let Some((deeds, _)) = self.deeds(&kept.steps) else {
+            return kept;
+        };
+        let acting = |c: &Candidate| -> BTreeSet<Handle> {
+            c.steps
+                .iter()
+                .filter_map(|s| s.action.actor.handle())
+                .collect()
+        };
+        let principals: Vec<Handle> = acting(&kept).into_iter().collect();
+        let cast =
+            |c: &Candidate| -> Vec<Actor> { c.steps.iter().map(|s| s.action.actor).collect() };
+        for from in principals.iter().rev() {
+            for to in principals
+                .iter()
+                .filter(|to| *to < from && to.kind == from.kind)
+            {
+                for start in 0..kept.steps.len() {
+                    if kept.steps[start].action.actor.handle() != Some(*from) {
+                        continue;
+                    }
+                    let other = [false, true].into_iter().find_map(|exchange| {
+                        let mut other = kept.clone();
+                        for step in &mut other.steps[start..] {
+                            *step = rename(step, &mut |h| match h {
+                                h if h == *from => *to,
+                                h if exchange && h == *to => *from,
+                                h => h,
+                            });
+                        }
+                        let offered =
+                            (start..other.steps.len()).all(|i| self.picks_are_offered(&other, i));
+                        let simpler = cast(&other) < cast(&kept)
+                            && offered
+                            && same_subject(&other, &kept)
+                            && self.alike(&other, &deeds, keep);
+                        simpler.then_some(other)
+                    });
+                    if let Some(other) = other {
+                        kept = other;
+                        break;
+                    }
+                }
+            }
+        }
         kept
     }
 
     /// Entities come into play in the order in which they were made: the first principal is the first to do anything.
     fn entities_in_order(&self, candidate: &Candidate, keep: Keep) -> Candidate {
         let mut kept = candidate.clone();
-        let Some((deeds, _)) = self.deeds(&kept.steps) else {
+        let Some((deeds, mirror)) = self.deeds(&kept.steps) else {
             return kept;
         };
         let mut place = 0;
@@ -231,11 +365,8 @@ impl Reducer<'_> {
             let Some(current) = used.get(place).copied() else {
                 return kept;
             };
-            let wanted = used[place..]
-                .iter()
-                .filter(|h| h.kind == current.kind)
-                .min()
-                .copied();
+            let before = used[..place].iter().filter(|h| h.kind == current.kind);
+            let wanted = mirror.all(current.kind).nth(before.count()).map(|(h, _)| h);
             if let Some(wanted) = wanted.filter(|w| *w != current) {
                 let mut swap = |h: Handle| match h {
                     h if h == current => wanted,

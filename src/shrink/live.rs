@@ -107,7 +107,7 @@ impl Search<'_> {
             let candidate = match rung {
                 0 => reducer.canonical(&shortest, &loose, Keep::Outcomes, true),
                 1 => reducer.canonical(&shortest, &loose, Keep::Effects, true),
-                2 => reducer.canonical(&effective, &strict, Keep::Outcomes, true),
+                2 => reducer.canonical(&effective, &strict, Keep::Last, true),
                 _ => reducer.canonical(&effective, &strict, Keep::Effects, true),
             };
             if self.fails(&candidate).await {
@@ -208,16 +208,16 @@ impl Search<'_> {
 
     /// Simplifies the best candidate as far as it still fails.
     async fn polish(&mut self, reducer: &Reducer<'_>, goal: &Goal) {
-        for keep in [Keep::Effects, Keep::Outcomes] {
+        for keep in [Keep::Effects, Keep::Last] {
             let Some(best) = self.best() else { return };
             let canonical = reducer.canonical(&best, goal, keep, false);
-            if self.fails(&canonical).await && keep == Keep::Outcomes || self.earlier.is_some() {
+            if self.fails(&canonical).await && keep == Keep::Last || self.earlier.is_some() {
                 return;
             }
         }
         // Which choices matter is not for the model to say: one step after the other.
         let Some(best) = self.best() else { return };
-        let simpler = reducer.simpler_arguments(&best, Keep::Outcomes);
+        let simpler = reducer.simpler_arguments(&best, Keep::Last);
         for (index, simple) in simpler.steps.iter().enumerate() {
             let Some(mut candidate) = self.best() else {
                 return;

@@ -11,6 +11,8 @@ use crate::model::value::{Handle, KindId, Value};
 
 /// More steps than this are not tried in pairs: their number grows with the square.
 const MOST_FOR_PAIRS: usize = 40;
+/// How far what follows from putting one entity in the place of another is followed.
+const CONSEQUENCES: usize = 2;
 
 /// A plan that may fail: its last step is the one after which it does.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -59,8 +61,10 @@ pub struct Goal {
 /// How alike two candidates must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
-    /// Every step has the outcome that it had, and the last one changes what it changed.
+    /// Every step has the outcome that it had, and the last one changes something of what it changed, if it did.
     Outcomes,
+    /// Every step has the outcome that it had, and the last one changes all that it changed.
+    Last,
     /// Every step changes what it changed, too.
     Effects,
 }
@@ -198,7 +202,11 @@ impl<'a> Reducer<'a> {
                     id == before_id
                         && now.assumed == before.assumed
                         && (!is_last || now.outcomes == before.outcomes)
-                        && (now.effect == before.effect || !is_last && keep == Keep::Outcomes)
+                        && (now.effect == before.effect
+                            || !is_last && keep != Keep::Effects
+                            || keep == Keep::Outcomes
+                                && !now.effect.is_empty()
+                                && now.effect.is_subset(&before.effect))
                 })
     }
 
@@ -214,7 +222,7 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    fn drop_chunks(&self, kept: &mut Candidate, goal: &Goal) {
+    pub(super) fn drop_chunks(&self, kept: &mut Candidate, goal: &Goal) {
         let mut chunk = (kept.steps.len() / 2).max(1);
         loop {
             let before = kept.steps.len();
@@ -265,23 +273,24 @@ impl<'a> Reducer<'a> {
         let handles: Vec<Handle> = named(&kept).into_iter().collect();
         for from in handles.iter().rev() {
             for to in &handles {
-                if to >= from || to.kind != from.kind || kept.entity == Some(*from) {
+                if to == from || to.kind != from.kind || kept.entity == Some(*from) {
                     continue;
                 }
-                let renamed = Candidate {
-                    steps: kept
-                        .steps
-                        .iter()
-                        .map(|s| rename(s, &mut |h| if h == *from { *to } else { h }))
-                        .collect(),
-                    entity: kept.entity,
-                };
-                if !same_subject(&renamed, &kept) {
-                    continue;
-                }
-                let shorter = self.shorten(&renamed, goal);
-                let measure = |c: &Candidate| (c.steps.len(), named(c).len());
-                if measure(&shorter) < measure(&kept) && self.admits(&shorter, goal) {
+                let shorter = (0..=CONSEQUENCES).find_map(|depth| {
+                    let mut merged = self.applicable(&merge(&kept, *from, *to, depth));
+                    // The step that fails must be among what remains.
+                    let ends = |c: &Candidate| c.steps.last().map(|s| s.id);
+                    if ends(&merged) != ends(&kept)
+                        || !same_subject(&merged, &kept)
+                        || !self.admits(&merged, goal)
+                    {
+                        return None;
+                    }
+                    self.drop_chunks(&mut merged, goal);
+                    let measure = |c: &Candidate| (c.steps.len(), named(c).len());
+                    (measure(&merged) < measure(&kept)).then_some(merged)
+                });
+                if let Some(shorter) = shorter {
                     kept = shorter;
                     break;
                 }
@@ -310,6 +319,44 @@ impl<'a> Reducer<'a> {
             entity: candidate.entity,
         }
     }
+}
+
+/// The candidate with one entity in the place of another, and to a depth what is made of the one in the place of what is
+/// made of the other in the same way: the region of a world with the region of that world.
+fn merge(candidate: &Candidate, from: Handle, to: Handle, depth: usize) -> Candidate {
+    let mut places = BTreeMap::from([(from, to)]);
+    let mut merged = candidate.clone();
+    for round in 0..=depth {
+        let mut place = |h: Handle| places.get(&h).copied().unwrap_or(h);
+        merged.steps = candidate
+            .steps
+            .iter()
+            .map(|s| rename(s, &mut place))
+            .collect();
+        if round == depth {
+            break;
+        }
+        for (index, step) in merged.steps.iter().enumerate() {
+            let moved = step.action.picks != candidate.steps[index].action.picks;
+            let twin = merged.steps.iter().find(|t| {
+                t.id != step.id
+                    && t.action.rule == step.action.rule
+                    && t.action.picks == step.action.picks
+            });
+            let (true, Some(twin)) = (moved, twin) else {
+                continue;
+            };
+            let made = candidate.steps.iter().flat_map(Step::names);
+            for handle in made.filter(|h| h.step == step.id) {
+                let other = Handle {
+                    step: twin.id,
+                    ..handle
+                };
+                places.entry(handle).or_insert(other);
+            }
+        }
+    }
+    merged
 }
 
 /// Whether the last steps of both are about what the invariant is about, or neither: what breaks it by way of another

@@ -120,7 +120,7 @@ impl Reducer<'_> {
                 // What is invalid on purpose stays invalid; in which way may be part of the failure.
                 if !arg.domain.contains(current) {
                     return match keep {
-                        Keep::Outcomes => invalid_values(arg, rule.strict),
+                        Keep::Outcomes | Keep::Last => invalid_values(arg, rule.strict),
                         Keep::Effects => vec![current.clone()],
                     };
                 }
@@ -128,10 +128,22 @@ impl Reducer<'_> {
                 // Numbers of fresh values only tell them apart; renumbering puts them in order.
                 let fresh = step.id.saturating_mul(100).saturating_add(1_000_000);
                 climb(&arg.domain, current, fresh, &mut ladder);
+                // Something may show where nothing does not.
+                ladder.retain(|v| keep != Keep::Effects || is_nothing(v) == is_nothing(current));
                 ladder.dedup();
                 ladder
             })
             .collect()
+    }
+}
+
+/// Whether the value is left out or empty.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Absent | Value::Null => true,
+        Value::Text(text) => text.is_empty(),
+        Value::List(items) => items.is_empty(),
+        _ => false,
     }
 }
 

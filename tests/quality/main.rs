@@ -16,84 +16,76 @@ use demo::{Found, hunt};
 const MOST_REPLAYS: u32 = 15;
 const MEDIAN_REPLAYS: u32 = 4;
 
-/// What two seeds found of one failure is told in the same words.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_seed_leaves_no_trace_in_a_counterexample() {
-    let model = demo::model();
-    let mut different = Vec::new();
-    for bug in Bug::ALL {
-        let mut stories: BTreeMap<String, String> = BTreeMap::new();
-        for first in [0, 100, 200] {
-            let Some(found) = hunt(&model, &[*bug], first..first + 25).await else {
-                continue;
-            };
-            let id = found.counterexample.violation.id.to_string();
-            let story = story::story(&model, &found.counterexample);
-            let known = stories.entry(id).or_insert_with(|| story.clone());
-            if *known != story {
-                different.push(format!("{bug}\n{known}\n\nand\n\n{story}"));
-            }
-        }
-    }
-    assert!(
-        different.is_empty(),
-        "{} of one failure:\n{}",
-        different.len(),
-        different.join("\n\n")
-    );
-}
+/// Bugs that 25 seeds may miss.
+const ELUSIVE: &[(Bug, &str)] = &[];
+
+/// Bugs whose counterexamples must not show which seed found them.
+const TRACELESS: &[Bug] = &[
+    Bug::FourthProposal,
+    Bug::SubmitByAnyone,
+    Bug::SubmitAll,
+    Bug::SecondVoteCrashes,
+    Bug::WorldOwnedByVoter,
+    Bug::DwellerNotCounted,
+    Bug::BlockedNameParts,
+    Bug::ReleaseKeepsInhabitant,
+    Bug::AspectSelfValidation,
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_planted_bug_is_found_and_boiled_down() {
     let model = demo::model();
     let mut found: Vec<(Bug, Option<Found>)> = Vec::new();
-    for bug in Bug::ALL
-        .iter()
-        .filter(|b| std::env::var("BUG").map_or(true, |n| n.split(',').any(|n| n == b.name())))
-    {
-        found.push((*bug, hunt(&model, &[*bug], 0..25).await));
+    for pair in Bug::ALL.chunks(2) {
+        let hunts = pair.iter().map(|bug| {
+            let (model, bug) = (model.clone(), *bug);
+            tokio::spawn(async move { (bug, hunt(&model, bug, 0..25).await) })
+        });
+        for hunt in hunts.collect::<Vec<_>>() {
+            found.push(hunt.await.expect("a hunt comes to its end"));
+        }
     }
-    let table = demo::table(&found);
-    println!("{table}");
+    println!("{}", demo::table(&found));
     let mut replays: Vec<u32> = Vec::new();
     for (bug, found) in &found {
-        let Some(found) = found else { continue };
-        insta::with_settings!({
-            snapshot_path => ".",
-            prepend_module_to_snapshot => false,
-            omit_expression => true,
-        }, {
-            insta::allow_duplicates! { insta::assert_snapshot!(bug.name(), story::story(&model, &found.counterexample)); }
-        });
-        let counterexample = &found.counterexample;
-        if std::env::var_os("SOFT").is_some() {
+        let Some(Found { counterexample, .. }) = found else {
             continue;
-        }
-        assert!(
-            counterexample.standing.certain(),
-            "{bug}: {:?}",
-            counterexample.standing
-        );
-        assert!(
-            counterexample.replays <= MOST_REPLAYS,
-            "{bug} took {} replays",
-            counterexample.replays
-        );
-        replays.push(counterexample.replays);
+        };
+        story::pin(bug.name(), &story::story(&model, counterexample));
+        let standing = counterexample.standing;
+        assert!(standing.certain(), "{bug}: {standing:?}");
+        let taken = counterexample.replays;
+        assert!(taken <= MOST_REPLAYS, "{bug} took {taken} replays");
+        replays.push(taken);
     }
-    let missed: Vec<&str> = found
-        .iter()
-        .filter(|(_, f)| f.is_none())
+    let missed = found.iter().filter(|(_, found)| found.is_none());
+    let missed: Vec<&str> = missed
+        .filter(|(bug, _)| ELUSIVE.iter().all(|(elusive, _)| elusive != bug))
         .map(|(bug, _)| bug.name())
         .collect();
-    assert!(
-        missed.is_empty(),
-        "not found in 25 seeds: {}",
-        missed.join(", ")
-    );
-    if replays.is_empty() {
-        return;
-    }
+    assert!(missed.is_empty(), "not found in 25 seeds: {missed:?}");
     replays.sort_unstable();
-    assert!(replays[replays.len() / 2] <= MEDIAN_REPLAYS, "{replays:?}");
+    let median = replays[replays.len() / 2];
+    assert!(
+        median <= MEDIAN_REPLAYS,
+        "{median} replays is the median of {replays:?}"
+    );
+}
+
+/// What two seeds found of one failure is told in the same words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_seed_leaves_no_trace_in_a_counterexample() {
+    let model = demo::model();
+    for bug in TRACELESS {
+        let mut stories: BTreeMap<String, String> = BTreeMap::new();
+        for first in [0, 100, 200] {
+            let Some(found) = demo::first(&model, *bug, first..first + 25).await else {
+                continue;
+            };
+            let id = found.counterexample.violation.id.to_string();
+            let story = story::story(&model, &found.counterexample);
+            let known = stories.entry(id).or_insert_with(|| story.clone());
+            assert_eq!(*known, story, "{bug}, from seed {first}");
+        }
+    }
 }

@@ -12,6 +12,17 @@ use gainsay::shrink::Counterexample;
 /// Texts longer than this are shown by their length.
 const SHOWN: usize = 24;
 
+/// Compares with the snapshot of that name in this folder.
+pub fn pin(name: &str, story: &str) {
+    insta::with_settings!({
+        snapshot_path => ".",
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, story);
+    });
+}
+
 /// The whole counterexample.
 pub fn story(model: &Model, found: &Counterexample) -> String {
     let names = HandleNames::of(model, &found.mirror);
