@@ -63,7 +63,7 @@ impl Archer<'_> {
         self.draft.left = self.draft.left.saturating_sub(1);
         // Towards the end there is no time for anything else.
         let due = self.draft.wanted.iter().filter(|w| w.turn).count();
-        let pressed = due > 0 && due * 3 >= self.draft.left;
+        let pressed = due > 0 && due * 2 >= self.draft.left;
         if pressed {
             // A shot can miss by chance, and then nothing would wake what is possible after all.
             for wanted in self.draft.wanted.iter_mut().filter(|w| w.turn) {
@@ -314,8 +314,20 @@ impl Archer<'_> {
                 at -= weight;
             }
             let goals = self.prepared.goals_of(rule);
+            let refusals = goals
+                .iter()
+                .filter(|g| matches!(g.outcome, Outcome::Refused(_)))
+                .count();
             let outcome = match self.below(10) {
-                0..=6 => Outcome::Ok(self.below(self.prepared.model.rules[rule].successes.len())),
+                // Successes come first among a rule's outcomes, then its own refusals.
+                6..=8 if refusals > 0 => {
+                    let first = goals
+                        .iter()
+                        .position(|g| matches!(g.outcome, Outcome::Refused(_)))
+                        .unwrap_or(0);
+                    goals[first + self.below(refusals)].outcome
+                }
+                0..=8 => Outcome::Ok(self.below(self.prepared.model.rules[rule].successes.len())),
                 _ => goals[self.below(goals.len())].outcome,
             };
             if let Some(action) = self.shoot(rule, outcome, Fixed::default()) {
