@@ -50,11 +50,7 @@ pub struct Notes {
     pub unchecked: Vec<(String, String)>,
 }
 
-pub(super) const BUILT_IN: &[&str] = &[
-    "no_server_errors",
-    "isolation",
-    "no_secrets_leaked",
-];
+pub(super) const BUILT_IN: &[&str] = &["no_server_errors", "isolation", "no_secrets_leaked"];
 
 /// The most bytes that a model file may have.
 const MAX_BYTES: usize = 4 << 20;
