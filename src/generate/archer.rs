@@ -63,7 +63,13 @@ impl Archer<'_> {
         self.draft.left = self.draft.left.saturating_sub(1);
         // Towards the end there is no time for anything else.
         let due = self.draft.wanted.iter().filter(|w| w.turn).count();
-        let pressed = due > 0 && due * 2 >= self.draft.left;
+        let pressed = due > 0 && due * 3 >= self.draft.left;
+        if pressed {
+            // A shot can miss by chance, and then nothing would wake what is possible after all.
+            for wanted in self.draft.wanted.iter_mut().filter(|w| w.turn) {
+                wanted.asleep = false;
+            }
+        }
         // A detour now and then: what comes in between must not matter.
         if self.draft.pursuit.is_some()
             && (pressed || !self.chance(8))
