@@ -1,18 +1,20 @@
 //! The canonical form: of all candidates that the model cannot tell apart, the one to show. The same failure found by
-//! two seeds comes out as the same plan, with its arguments at their simplest, the fewest principals and entities, and
+//! two seeds comes out as the same plan, with its arguments at their the fewest principals and entities, and
 //! independent steps in the order of the model's rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, rename, renumber, same_subject};
-use crate::generate::{Step, rehearse_step, simplest};
+use super::simplify::instance;
+use crate::generate::{Step, rehearse_step};
 use crate::model::action::{Action, Actor, Outcome, Picked};
-use crate::model::domain::Domain;
 use crate::model::value::{Handle, Value};
 use crate::model::{Body, By};
 
 /// What one pass makes simpler may let another go further; in practice the second round changes little.
 const ROUNDS: usize = 4;
+/// Of each argument that is a choice, so many alternatives are tried where a step is done another way.
+const CHOICES: usize = 2;
 
 impl Reducer<'_> {
     /// The canonical form of a candidate. With `shorten`, steps are dropped as the goal admits.
@@ -81,9 +83,11 @@ impl Reducer<'_> {
         let mut kept = candidate.clone();
         let mut index = 0;
         while index + 1 < kept.steps.len() {
-            let shorter = (0..self.model.rules.len()).find_map(|rule| {
+            let ways =
+                (0..self.model.rules.len()).flat_map(|rule| (0..CHOICES).map(move |n| (rule, n)));
+            let shorter = ways.into_iter().find_map(|(rule, nth)| {
                 let mut other = kept.clone();
-                other.steps[index].action = self.likewise(&kept.steps[index], rule)?;
+                other.steps[index].action = self.likewise(&kept.steps[index], rule, nth)?;
                 if !self.picks_are_offered(&other, index) || !self.admits(&other, goal) {
                     return None;
                 }
@@ -102,7 +106,7 @@ impl Reducer<'_> {
     }
 
     /// The action by another rule, about the same entities, with the simplest arguments; nothing if it needs others.
-    fn likewise(&self, step: &Step, rule: usize) -> Option<Action> {
+    fn likewise(&self, step: &Step, rule: usize, nth: usize) -> Option<Action> {
         let (old, new) = (&self.model.rules[step.action.rule], &self.model.rules[rule]);
         let same_actors = match (old.by, new.by) {
             (By::Kind(one), By::Kind(other)) => one == other,
@@ -118,13 +122,11 @@ impl Reducer<'_> {
             let of_kind = |p: &Picked| p.handle().is_some_and(|h| h.kind == pick.kind);
             picks.push(left.remove(left.iter().position(of_kind)?));
         }
-        let fresh = step.id.saturating_mul(100).saturating_add(2_000_000);
-        let args: Option<Vec<Value>> = (fresh..)
-            .zip(&new.args)
-            .map(|(fresh, arg)| match &arg.domain {
-                Domain::Unique { prefix } => Some(Value::Fresh(prefix.clone(), fresh)),
-                domain => simplest(domain),
-            })
+        let mut fresh = step.id.saturating_mul(100).saturating_add(2_000_000);
+        let args: Option<Vec<Value>> = new
+            .args
+            .iter()
+            .map(|arg| instance(&arg.domain, nth, &mut fresh))
             .collect();
         Some(Action {
             rule,

@@ -2,6 +2,7 @@
 //! the failing step what the original predicted; nothing is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::generate::{Step, rehearse_strictly};
 use crate::model::Model;
@@ -24,7 +25,7 @@ pub struct Candidate {
 }
 
 /// A part of the mirror that a step changed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Change {
     /// An entity of this kind came into being.
     Created(KindId),
@@ -32,6 +33,8 @@ pub enum Change {
     Gone(KindId),
     /// A field, by its position, of one has another value.
     Field(KindId, usize),
+    /// A field has this text, which the rule gave it and no argument did: `rejected` is not `approved`.
+    Became(KindId, usize, Arc<str>),
     /// A global, by its position, has another value.
     Global(usize),
 }
@@ -91,14 +94,14 @@ impl<'a> Reducer<'a> {
             let deed = Deed {
                 outcomes: rehearsed.prediction.outcomes,
                 assumed: rehearsed.assumed,
-                effect: self.changes(&before, &mirror),
+                effect: self.changes(&before, &mirror, step),
             };
             deeds.insert(step.id, deed);
         }
         Some((deeds, mirror))
     }
 
-    fn changes(&self, before: &Mirror, after: &Mirror) -> BTreeSet<Change> {
+    fn changes(&self, before: &Mirror, after: &Mirror, step: &Step) -> BTreeSet<Change> {
         let mut changes = BTreeSet::new();
         for index in 0..self.model.kinds.len() {
             let kind = KindId(u16::try_from(index).unwrap_or(u16::MAX));
@@ -111,11 +114,12 @@ impl<'a> Reducer<'a> {
                     changes.insert(Change::Gone(kind));
                 }
                 let fields = old.fields.iter().zip(record.fields.iter()).enumerate();
-                changes.extend(
-                    fields
-                        .filter(|(_, (old, new))| old != new)
-                        .map(|(field, _)| Change::Field(kind, field)),
-                );
+                for (field, (_, new)) in fields.filter(|(_, (old, new))| old != new) {
+                    changes.insert(Change::Field(kind, field));
+                    if let (Value::Text(text), false) = (new, step.action.args.contains(new)) {
+                        changes.insert(Change::Became(kind, field, text.clone()));
+                    }
+                }
             }
         }
         let globals = 0..self.model.globals.len();
@@ -165,7 +169,8 @@ impl<'a> Reducer<'a> {
             };
             let Some(before) = before else { continue };
             if let Some((outcome, effect)) = pin {
-                if rehearsed.assumed != *outcome || self.changes(&before, &mirror) != *effect {
+                if rehearsed.assumed != *outcome || self.changes(&before, &mirror, step) != *effect
+                {
                     return false;
                 }
                 pinned += 1;
@@ -173,7 +178,7 @@ impl<'a> Reducer<'a> {
             if index == last {
                 let effect = goal.effect.as_ref();
                 return rehearsed.prediction.outcomes == goal.outcomes
-                    && effect.is_none_or(|effect| self.changes(&before, &mirror) == *effect)
+                    && effect.is_none_or(|effect| self.changes(&before, &mirror, step) == *effect)
                     && pinned == goal.pins.len()
                     && candidate.entity.is_none_or(|e| mirror.get(e).is_some());
             }

@@ -137,6 +137,31 @@ impl Reducer<'_> {
     }
 }
 
+/// A value of a domain, made from nothing: as simple as can be, with the `nth` of each choice, and with fresh numbers from
+/// `fresh` for what must be unique.
+pub(super) fn instance(domain: &Domain, nth: usize, fresh: &mut u32) -> Option<Value> {
+    match domain {
+        Domain::Unique { prefix } => {
+            *fresh = fresh.saturating_add(1);
+            Some(Value::Fresh(prefix.clone(), *fresh))
+        }
+        Domain::OneOf(domains) => {
+            let choice = domains.get(nth).or(domains.last())?;
+            instance(choice, nth, fresh)
+        }
+        Domain::Map(fields) => {
+            let entries = fields.iter().map(|(name, inner)| {
+                let value = instance(inner, nth, fresh)?;
+                Some((Value::text(name.as_str()), value))
+            });
+            let entries: Option<Vec<_>> = entries.collect();
+            let present = entries?.into_iter().filter(|(_, v)| *v != Value::Absent);
+            Some(Value::Map(Arc::new(present.collect())))
+        }
+        domain => simplest(domain),
+    }
+}
+
 /// Whether the value is left out or empty.
 fn is_nothing(value: &Value) -> bool {
     match value {

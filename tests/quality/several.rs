@@ -9,10 +9,10 @@ use crate::{demo, story};
 
 /// From five areas, and none in the way of another.
 const FIVE: [Bug; 5] = [
-    Bug::ModelWrittenToEveryone,
     Bug::SubmitByAnyone,
     Bug::SecondVoteCrashes,
-    Bug::DwellerNotCounted,
+    Bug::RegionCaseSensitive,
+    Bug::ReleaseByAnyone,
     Bug::AspectSelfValidation,
 ];
 
