@@ -95,7 +95,15 @@ impl Archer<'_> {
                 return Some(step);
             }
         }
-        let action = self.wander()?;
+        if let Some(action) = self.wander() {
+            return Some(self.take(action));
+        }
+        if self.draft.pursuit.is_none()
+            && let Some(step) = self.set_out()
+        {
+            return Some(step);
+        }
+        let action = self.anything()?;
         Some(self.take(action))
     }
 
@@ -334,7 +342,7 @@ impl Archer<'_> {
                 return Some(action);
             }
         }
-        self.anything()
+        None
     }
 
     /// Rare: whatever can be tried at all, so that the plan has its steps.

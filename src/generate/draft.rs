@@ -119,9 +119,18 @@ impl Strategy for Begin {
         let swarm = any::<bool>().new_tree(runner)?.current() && self.seed != 0;
         let rng = runner.rng();
         let rules = prepared.model.rules.iter().zip(&prepared.allowed);
+        // A plan that roams stays with one kind of entity, and what can be done about it.
+        let about = self.seed % prepared.model.kinds.len().max(1) as u64;
         let weights = rules
             .map(|(rule, allowed)| match (allowed, swarm) {
                 (false, _) => 0,
+                (true, _) if roaming => {
+                    let picked = rule
+                        .picks
+                        .first()
+                        .is_some_and(|p| u64::from(p.kind.0) == about);
+                    rule.weight * if picked { 12 } else { 1 }
+                }
                 (true, false) => rule.weight,
                 // Of a swarm, some rules are absent and some abound.
                 (true, true) => rule.weight * [0, 0, 1, 1, 3, 9][rng.random_range(0..6)],
@@ -130,7 +139,7 @@ impl Strategy for Begin {
         let temper = Temper {
             weights,
             aimed: match (roaming, swarm) {
-                (true, _) => 25,
+                (true, _) => 10,
                 (false, true) => 75,
                 (false, false) => 92,
             },

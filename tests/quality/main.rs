@@ -20,6 +20,10 @@ const MEDIAN_REPLAYS: u32 = 4;
 /// Bugs that 25 seeds may miss, and what generation would have to reach for them. Whoever improves it takes them off.
 const ELUSIVE: &[(Bug, &str)] = &[
     (
+        Bug::LimitCountsDraftsOnly,
+        "three proposals of one author, some of them submitted, and a fourth",
+    ),
+    (
         Bug::SubmitAll,
         "two drafts of one author, and one of them submitted",
     ),
