@@ -415,7 +415,8 @@ impl Renderer {
                         Value::text(never("00000000-0000-4000-8000-000000000000", salt))
                     }
                     (Some(value), _) => value.clone(),
-                    (None, Type::Int) => Value::Int(0),
+                    // Not 0, which may stand for nothing.
+                    (None, Type::Int) => Value::Int(1),
                     (None, _) => Value::Null,
                 }
             })
