@@ -5,7 +5,6 @@ use crate::model::Model;
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::domain::Domain;
 use crate::model::mirror::Mirror;
-use crate::model::oracle::handles;
 use crate::model::value::{Handle, KindId, Value};
 
 use super::arguments::Drawer;
@@ -262,7 +261,7 @@ pub(super) fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) ->
     let mut kept = Vec::with_capacity(steps.len());
     let mut reached = false;
     for step in steps {
-        if !from_its_pools(model, &mirror, &step) {
+        if !model.picks_from_its_lists(&mirror, &step.action) {
             continue;
         }
         if let Some(rehearsed) = rehearse_step(model, &mut mirror, &step) {
@@ -271,27 +270,6 @@ pub(super) fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) ->
         }
     }
     reached.then_some(kept)
-}
-
-/// Whether what a step is about is among what its rule picks from, which the oracle does not ask.
-fn from_its_pools(model: &Model, mirror: &Mirror, step: &Step) -> bool {
-    let rule = &model.rules[step.action.rule];
-    if rule.picks.iter().all(|pick| pick.from.is_none()) {
-        return true;
-    }
-    let names = model.names(mirror, &step.action, false);
-    let scope = model.scope(mirror, &names);
-    rule.picks
-        .iter()
-        .zip(&step.action.picks)
-        .all(|(pick, picked)| match (&pick.from, picked.handle()) {
-            (Some(from), Some(handle)) if mirror.is_live(handle) => match from.eval(&scope) {
-                Ok(pool) => handles(&pool).contains(&handle),
-                // It cannot be told where nobody acts, or of what would depend on something that never was.
-                Err(_) => true,
-            },
-            _ => true,
-        })
 }
 
 /// The steps about the entities that the last one is about, those that these came from, and so on.

@@ -99,7 +99,6 @@ impl File<'_> {
         let picks = self.picks(&fields, &mut env);
         let args = self.arguments(&fields, &mut env);
         let mut lets = Vec::new();
-        let before_lets = env.clone();
         self.lets(&fields, &mut env, true, &mut lets);
         let auth = fields.get("auth").map(|node| self.auth(node, &env));
         let request = self.request(key, &fields, &lets, &env, &picks, &args);
@@ -123,7 +122,6 @@ impl File<'_> {
             None => false,
         };
         let successes = self.successes(key, &fields, &answer);
-        drop(before_lets);
         let idempotent = fields.get("idempotent").and_then(|node| match &node.data {
             Data::Bool(true) => Some(Idempotence::Natural),
             Data::Bool(false) => None,
