@@ -48,6 +48,17 @@ impl Archer<'_> {
         .shoot(rule, outcome, fixed)
     }
 
+    fn reach(&mut self, goal: usize, fixed: Fixed<'_>) -> Option<Action> {
+        Bow {
+            prepared: self.prepared,
+            mirror: &self.draft.mirror,
+            runner: self.runner,
+            fresh: &mut self.draft.fresh,
+            recent: self.draft.temper.recent,
+        }
+        .reach(goal, fixed)
+    }
+
     fn take(&mut self, action: Action) -> Step {
         self.draft.take(self.prepared, action).0
     }
@@ -116,8 +127,7 @@ impl Archer<'_> {
             if wanted.asleep || self.chance(15) {
                 continue;
             }
-            let goal = &self.prepared.goals[wanted.goal];
-            let action = self.shoot(goal.rule, goal.outcome, Fixed::default());
+            let action = self.reach(wanted.goal, Fixed::default());
             if action.is_some() {
                 return action;
             }
@@ -136,7 +146,7 @@ impl Archer<'_> {
             let index = self.next_goal()?;
             let wanted = self.draft.wanted[index];
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref()?;
-            if let Some((next, roles)) = self.shortest(recipe) {
+            if let Some((next, roles)) = self.shortest(wanted.goal, recipe) {
                 self.draft.pursuit = Some(Pursuit {
                     goal: wanted.goal,
                     next,
@@ -153,25 +163,29 @@ impl Archer<'_> {
     }
 
     /// The shortest end of a recipe that leads from what there is to its goal, and who plays which role in it.
-    fn shortest(&mut self, recipe: &Recipe) -> Option<(usize, Vec<Option<Handle>>)> {
+    fn shortest(
+        &mut self,
+        goal: usize,
+        recipe: &Recipe,
+    ) -> Option<(usize, Vec<Option<Handle>>)> {
         let room = self.draft.left + 1;
         let least = recipe.steps.len().saturating_sub(room);
         let mut budget = REHEARSED;
         for first in (least..recipe.steps.len()).rev() {
-            if let Some(roles) = self.rehearsed(recipe, first, false, &mut budget) {
+            if let Some(roles) = self.rehearsed((goal, recipe), first, false, &mut budget) {
                 return Some((first, roles));
             }
         }
         let mut budget = REHEARSED;
         (least == 0).then_some(())?;
-        let roles = self.rehearsed(recipe, 0, true, &mut budget)?;
+        let roles = self.rehearsed((goal, recipe), 0, true, &mut budget)?;
         Some((0, roles))
     }
 
     /// Rehearses a recipe from one of its instructions on: who plays which role, of those who are there already.
     fn rehearsed(
         &mut self,
-        recipe: &Recipe,
+        (goal, recipe): (usize, &Recipe),
         first: usize,
         cast: bool,
         budget: &mut usize,
@@ -187,23 +201,24 @@ impl Archer<'_> {
         for (index, instruction) in recipe.steps.iter().enumerate().skip(first) {
             *budget = budget.checked_sub(1)?;
             let (actor, picks) = instruction.players(&roles);
-            let action = Bow {
+            let hints = self.hints(goal, instruction, index == last);
+            let mut bow = Bow {
                 prepared: self.prepared,
                 mirror: &mirror,
                 runner: self.runner,
                 fresh: &mut fresh,
                 recent: self.draft.temper.recent,
-            }
-            .shoot(
-                instruction.rule,
-                instruction.outcome,
-                Fixed {
-                    actor,
-                    picks: &picks,
-                    hints: hints(instruction, index == last),
-                    ..Fixed::default()
-                },
-            )?;
+            };
+            let fixed = Fixed {
+                actor,
+                picks: &picks,
+                hints,
+                ..Fixed::default()
+            };
+            let action = match index == last {
+                true => bow.reach(goal, fixed)?,
+                false => bow.shoot(instruction.rule, instruction.outcome, fixed)?,
+            };
             if index < last {
                 let step = Step { id, action };
                 let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
@@ -285,10 +300,14 @@ impl Archer<'_> {
         let fixed = Fixed {
             actor,
             picks: &picks,
-            hints: hints(instruction, last),
+            hints: self.hints(pursuit.goal, instruction, last),
             ..Fixed::default()
         };
-        let Some(action) = self.shoot(instruction.rule, instruction.outcome, fixed) else {
+        let action = match last {
+            true => self.reach(pursuit.goal, fixed),
+            false => self.shoot(instruction.rule, instruction.outcome, fixed),
+        };
+        let Some(action) = action else {
             // A detour was in the way. The others first.
             let mut wanted = self.draft.wanted.remove(at);
             wanted.failed += 1;
@@ -303,6 +322,14 @@ impl Archer<'_> {
             self.draft.pursuit = Some(pursuit);
         }
         Some(step)
+    }
+
+    /// What the arguments of an instruction are like; at an outcome itself, anything that will do.
+    fn hints<'h>(&self, goal: usize, instruction: &'h Instruction, last: bool) -> &'h [Hint] {
+        match last && self.prepared.goals[goal].way.is_none() {
+            true => &[],
+            false => &instruction.hints,
+        }
     }
 
     /// A rule by its weight, and mostly its success.
@@ -347,12 +374,13 @@ impl Archer<'_> {
 
     /// Rare: whatever can be tried at all, so that the plan has its steps.
     fn anything(&mut self) -> Option<Action> {
-        let goals = self.prepared.goals.len();
+        let outcomes = self.prepared.outcomes();
+        let goals = outcomes.len();
         let offset = self.below(goals);
         // What the allowed rules need, where none of them is possible.
         for allowed in [true, false] {
             for index in 0..goals {
-                let goal = &self.prepared.goals[(index + offset) % goals];
+                let goal = &outcomes[(index + offset) % goals];
                 if self.prepared.allowed[goal.rule] == allowed
                     && goal.outcome.is_ok() | allowed
                     && let Some(action) = self.shoot(goal.rule, goal.outcome, Fixed::default())
@@ -362,13 +390,5 @@ impl Archer<'_> {
             }
         }
         None
-    }
-}
-
-/// What the arguments of an instruction are like; at the goal itself, anything that will do.
-fn hints(instruction: &Instruction, last: bool) -> &[Hint] {
-    match last {
-        true => &[],
-        false => &instruction.hints,
     }
 }

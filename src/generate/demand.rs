@@ -1,10 +1,14 @@
 //! Demands: what an outcome asks of an action, expression by expression, each with the moment from which it can be
 //! judged. Read off the model once.
 
+use std::sync::Arc;
+
 use crate::model::action::Outcome;
 use crate::model::domain::Domain;
 use crate::model::expression::{Expression, Uses};
 use crate::model::{Model, Rule};
+
+use super::conditions::Literal;
 
 /// What an expression must yield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,17 +17,20 @@ pub(super) enum Want {
     False,
     /// True, or unknown before the server has answered.
     NotFalse,
+    /// False, or unknown.
+    NotTrue,
 }
 
-/// An expression of a rule.
-#[derive(Clone, Copy, Debug)]
+/// An expression of a rule, or one that was made of a part of one.
+#[derive(Clone, Debug)]
 enum Which {
     Requirement(usize),
     When(usize),
+    Part(Arc<Expression>),
 }
 
 /// What an expression must yield, and from when on that can be judged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Demand {
     which: Which,
     pub want: Want,
@@ -42,10 +49,11 @@ pub(super) struct Demands {
 }
 
 impl Demand {
-    pub fn expression<'a>(&self, rule: &'a Rule) -> Option<&'a Expression> {
-        match self.which {
-            Which::Requirement(index) => Some(&rule.requires[index].that),
-            Which::When(index) => rule.successes[index].when.as_ref(),
+    pub fn expression<'a>(&'a self, rule: &'a Rule) -> Option<&'a Expression> {
+        match &self.which {
+            Which::Requirement(index) => Some(&rule.requires[*index].that),
+            Which::When(index) => rule.successes[*index].when.as_ref(),
+            Which::Part(expression) => Some(expression),
         }
     }
 }
@@ -57,13 +65,19 @@ impl Want {
             Want::True => truth == Some(true),
             Want::False => truth == Some(false),
             Want::NotFalse => truth != Some(false),
+            Want::NotTrue => truth != Some(true),
         }
     }
 }
 
 impl Demands {
-    /// What an outcome of a rule asks for; nothing where no action can be predicted to have it.
-    pub fn of(model: &Model, rule: usize, outcome: Outcome) -> Option<Demands> {
+    /// What an outcome of a rule asks for, and some more claims; nothing where no action can be predicted to have it.
+    pub fn of(
+        model: &Model,
+        rule: usize,
+        outcome: Outcome,
+        claims: &[Literal],
+    ) -> Option<Demands> {
         let rule = &model.rules[rule];
         let mut all = Vec::new();
         let mut add = |which, want| {
@@ -74,7 +88,8 @@ impl Demands {
                 lets: false,
             };
             if let Some(expression) = demand.expression(rule) {
-                (demand.ready, demand.lets) = ready(rule, &expression.uses);
+                let (ready, lets) = ready(rule, &expression.uses);
+                (demand.ready, demand.lets) = (ready, lets);
             }
             all.push(demand);
         };
@@ -105,6 +120,9 @@ impl Demands {
                     }
                 }
             }
+        }
+        for claim in claims {
+            add(Which::Part(claim.that.clone()), claim.want);
         }
         let deciding = deciding(rule, &all);
         Some(Demands { all, deciding })

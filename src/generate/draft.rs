@@ -15,6 +15,7 @@ use super::archer::Archer;
 use super::generator::Prepared;
 use super::plan::Step;
 use super::rehearsal::{Rehearsed, rehearse_step};
+use super::rota::Duty;
 
 /// How much more business outcomes are wanted than implied ones, of 100.
 const BONUS: u32 = 20;
@@ -87,11 +88,14 @@ impl Draft {
             action,
         };
         self.next_step += 1;
+        let before = self.mirror.clone();
         let rehearsed = rehearse_step(&prepared.model, &mut self.mirror, &step);
         if let Some(rehearsed) = &rehearsed {
             let rule = step.action.rule;
-            let done = prepared.goal(rule, rehearsed.assumed);
-            self.wanted.retain(|wanted| Some(wanted.goal) != done);
+            let reached = |wanted: &Wanted| {
+                prepared.is_reached(wanted.goal, &before, &step.action, rehearsed.assumed)
+            };
+            self.wanted.retain(|wanted| !reached(wanted));
             if rehearsed.assumed.is_ok() {
                 for wanted in &mut self.wanted {
                     wanted.asleep &= !prepared.goals[wanted.goal].wakers[rule];
@@ -115,7 +119,7 @@ impl Strategy for Begin {
 
     fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
         let prepared = &self.prepared;
-        let roaming = roams(self.seed);
+        let roaming = matches!(prepared.rota.duty(self.seed), Duty::Ways(_));
         let swarm = any::<bool>().new_tree(runner)?.current() && self.seed != 0;
         let rng = runner.rng();
         let rules = prepared.model.rules.iter().zip(&prepared.allowed);
@@ -139,7 +143,7 @@ impl Strategy for Begin {
         let temper = Temper {
             weights,
             aimed: match (roaming, swarm) {
-                (true, _) => 10,
+                (true, _) => 60,
                 (false, true) => 75,
                 (false, false) => 92,
             },
@@ -157,25 +161,16 @@ impl Strategy for Begin {
     }
 }
 
-/// Whether a seed's plan roams: it has no turn of goals to do, and goes where its weights take it. What a rule refuses
-/// can be refused for more than one reason, and only the reasons that recipes know are found on the shortest way. Seeds
-/// come in tens: ten do every outcome among them, the next ten roam.
-fn roams(seed: u64) -> bool {
-    (seed / 10) % 2 == 1
-}
-
 /// The goals of a plan in an order that is drawn: those whose turn it is are wanted most, and of the others the business
 /// outcomes.
 fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
     let mut turns = vec![false; prepared.goals.len()];
-    if !roams(seed) {
-        for goal in prepared.rota.turn(seed) {
-            turns[goal] = true;
-        }
+    for goal in prepared.rota.turn(seed) {
+        turns[goal] = true;
     }
     let mut ranked: Vec<(u32, usize)> = Vec::new();
     for (index, goal) in prepared.goals.iter().enumerate() {
-        if goal.recipe.is_none() {
+        if goal.recipe.is_none() || (goal.way.is_some() && !turns[index]) {
             continue;
         }
         let business = matches!(goal.outcome, Outcome::Ok(_) | Outcome::Refused(_));

@@ -6,12 +6,13 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::strategy::Sequential;
 
-use crate::model::action::Outcome;
+use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::{KindId, Value};
 use crate::model::{Model, Rule};
 
 use super::arguments::Drawer;
+use super::conditions::Vocabulary;
 use super::demand::Demands;
 use super::draft::{Begin, Draft, Move, NextMove};
 use super::invalid::invalid_values;
@@ -21,6 +22,7 @@ use super::recipe::Recipe;
 use super::rehearsal::start;
 use super::rota::Rota;
 use super::statics::Statics;
+use super::ways::{Way, ways};
 
 /// What plans are made of, beside the model and the seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +68,13 @@ pub(super) struct Prepared {
     pub allowed: Vec<bool>,
     /// Which rules must not be tried at all, not even on the way to others.
     pub barred: Vec<bool>,
-    /// Every outcome of every rule, in the order of the file.
+    /// Every outcome of every rule, in the order of the file; after them, in the same order, the ways of outcomes that
+    /// have several.
     pub goals: Vec<Goal>,
-    /// Where the goals of each rule begin.
+    /// Where the outcomes of each rule begin, and where they end.
     starts: Vec<usize>,
+    /// Rule by rule, the goals that are ways of its outcomes.
+    pub ways: Vec<Vec<usize>>,
     /// Which goals are which seed's turn.
     pub rota: Rota,
     /// The rules of the set-up.
@@ -78,11 +83,12 @@ pub(super) struct Prepared {
     pub kind_names: Vec<Arc<str>>,
 }
 
-/// An outcome of a rule, and what is known about getting there.
+/// An outcome of a rule, or a way of it, and what is known about getting there.
 #[derive(Debug)]
 pub(super) struct Goal {
     pub rule: usize,
     pub outcome: Outcome,
+    pub way: Option<Way>,
     /// Nothing where no action can be predicted to have it.
     pub demands: Option<Demands>,
     /// The rules whose success may change whether it is possible.
@@ -189,10 +195,26 @@ impl Prepared {
             goals.extend(rule.outcomes(&model).into_iter().map(|outcome| Goal {
                 rule: index,
                 outcome,
-                demands: Demands::of(&model, index, outcome),
+                way: None,
+                demands: Demands::of(&model, index, outcome, &[]),
                 wakers: statics.wakers(index, outcome),
                 recipe: None,
             }));
+        }
+        starts.push(goals.len());
+        let vocabulary = Vocabulary::of(&model);
+        let mut ways_of = Vec::new();
+        for rule in 0..model.rules.len() {
+            let first = goals.len();
+            goals.extend(ways(&model, &vocabulary, rule).into_iter().map(|(outcome, way)| Goal {
+                rule,
+                outcome,
+                demands: Demands::of(&model, rule, outcome, way.claims()),
+                way: Some(way),
+                wakers: statics.wakers(rule, outcome),
+                recipe: None,
+            }));
+            ways_of.push((first..goals.len()).collect());
         }
         let drawers = model
             .rules
@@ -235,6 +257,7 @@ impl Prepared {
             barred,
             goals,
             starts,
+            ways: ways_of,
             rota: Rota::default(),
             setup,
             actor_name: "actor".into(),
@@ -247,11 +270,14 @@ impl Prepared {
         start(&self.model, &self.options.accounts)
     }
 
-    /// The goals of a rule.
+    /// The outcomes of a rule.
     pub fn goals_of(&self, rule: usize) -> &[Goal] {
-        let from = self.starts[rule];
-        let until = self.starts.get(rule + 1).copied();
-        &self.goals[from..until.unwrap_or(self.goals.len())]
+        &self.goals[self.starts[rule]..self.starts[rule + 1]]
+    }
+
+    /// All outcomes of all rules.
+    pub fn outcomes(&self) -> &[Goal] {
+        &self.goals[..self.starts[self.model.rules.len()]]
     }
 
     /// The goal that is an outcome of a rule.
@@ -263,9 +289,15 @@ impl Prepared {
         Some(self.starts[rule] + index)
     }
 
-    /// What an outcome of a rule asks for.
-    pub fn demands(&self, rule: usize, outcome: Outcome) -> Option<&Demands> {
-        self.goals[self.goal(rule, outcome)?].demands.as_ref()
+    /// Whether an action that has a goal's outcome reaches the goal.
+    pub fn is_reached(&self, goal: usize, mirror: &Mirror, action: &Action, outcome: Outcome) -> bool {
+        let goal = &self.goals[goal];
+        goal.rule == action.rule
+            && goal.outcome == outcome
+            && goal
+                .way
+                .as_ref()
+                .is_none_or(|way| way.is_taken(&self.model, mirror, action, outcome))
     }
 }
 

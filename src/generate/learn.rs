@@ -17,6 +17,7 @@ use super::plan::Step;
 use super::recipe::{End, Recipe, kept, reduced};
 use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed};
+use super::ways::Way;
 
 /// How many steps are rehearsed at most. A count, not a time, so that every machine learns the same.
 const BUDGET: usize = 6_000;
@@ -26,6 +27,9 @@ const DIVES: [usize; 6] = [8, 16, 24, 32, 40, 48];
 
 /// How many steps are compared at each step of a dive.
 const CHOICES: usize = 3;
+
+/// How far a state is from a way of an outcome that is not possible there.
+const NOT_YET: f64 = 8.0;
 
 /// In percent, how often another entity is made of a kind that the goal is about.
 const ANOTHER: u32 = 8;
@@ -38,6 +42,15 @@ struct Node {
     step: Option<Step>,
     next_step: u32,
     fresh: u32,
+}
+
+/// What is tried in a state.
+#[derive(Clone, Copy)]
+enum Aim {
+    /// An outcome of a rule.
+    Outcome(usize, Outcome),
+    /// A goal, by its position.
+    Goal(usize),
 }
 
 struct Explorer<'a> {
@@ -55,10 +68,11 @@ struct Explorer<'a> {
 
 /// Finds a recipe for each outcome that it can.
 pub(super) fn learn(prepared: &mut Prepared) {
-    let recipes = Explorer::new(prepared).explore();
+    let mut ex = Explorer::new(prepared); ex.spent += 0; let (recipes, spent) = ex.explore2();
     for (goal, recipe) in prepared.goals.iter_mut().zip(recipes) {
         goal.recipe = recipe;
     }
+    if std::env::var("DBG").is_ok() { for g in &prepared.goals { let r=&prepared.model.rules[g.rule]; if let Some(w)=&g.way { eprintln!("{} {} {:?} {}", r.name, g.outcome.name(r), match w { Way::Where(c)=>format!("where {}", c.len()), Way::Branch{effect,claims}=>format!("branch {effect} {:?}", claims.iter().map(|c|c.want).collect::<Vec<_>>()), o=>format!("{o:?}")}, g.recipe.as_ref().map_or("NONE".into(), |r| r.steps.len().to_string())); } } eprintln!("spent {spent}"); }
 }
 
 impl<'a> Explorer<'a> {
@@ -87,7 +101,7 @@ impl<'a> Explorer<'a> {
         };
         for rule in &prepared.setup {
             let root = explorer.nodes.len() - 1;
-            if let Some((node, _)) = explorer.attempt(root, *rule, Outcome::Ok(0), Fixed::default())
+            if let Some((node, _)) = explorer.attempt(root, Aim::Outcome(*rule, Outcome::Ok(0)), Fixed::default())
             {
                 // What a set-up makes is there before every recipe.
                 explorer.nodes = vec![Node {
@@ -100,7 +114,8 @@ impl<'a> Explorer<'a> {
         explorer
     }
 
-    fn explore(mut self) -> Vec<Option<Recipe>> {
+    fn explore2(mut self) -> (Vec<Option<Recipe>>, usize) { let r = self.explore_(); (r, self.spent) }
+    fn explore_(&mut self) -> Vec<Option<Recipe>> {
         self.look(0, None);
         'rounds: for length in DIVES {
             for goal in self.open.clone() {
@@ -112,27 +127,29 @@ impl<'a> Explorer<'a> {
                 }
             }
         }
-        self.recipes
+        std::mem::take(&mut self.recipes)
     }
 
-    /// Tries an outcome of a rule in a state: the state after it, and what came into being.
+    /// Tries something in a state: the state after it, and what came into being.
     fn attempt(
         &mut self,
         from: usize,
-        rule: usize,
-        outcome: Outcome,
+        aim: Aim,
         fixed: Fixed<'_>,
     ) -> Option<(Node, Vec<Handle>)> {
         let node = &self.nodes[from];
         let mut fresh = node.fresh;
-        let action = Bow {
+        let mut bow = Bow {
             prepared: self.prepared,
             mirror: &node.mirror,
             runner: &mut self.runner,
             fresh: &mut fresh,
             recent: 50,
-        }
-        .shoot(rule, outcome, fixed)?;
+        };
+        let (action, outcome) = match aim {
+            Aim::Outcome(rule, outcome) => (bow.shoot(rule, outcome, fixed)?, outcome),
+            Aim::Goal(goal) => (bow.reach(goal, fixed)?, self.prepared.goals[goal].outcome),
+        };
         self.spent += 1;
         let step = Step {
             id: node.next_step,
@@ -163,20 +180,23 @@ impl<'a> Explorer<'a> {
             if rule.is_some_and(|rule| !definition.wakers[rule]) {
                 continue;
             }
-            let (aim, outcome) = (definition.rule, definition.outcome);
-            let Some((after, _)) = self.attempt(node, aim, outcome, Fixed::default()) else {
+            let Some((after, _)) = self.attempt(node, Aim::Goal(goal), Fixed::default()) else {
                 continue;
             };
             found = true;
-            self.open.retain(|open| *open != goal);
             if let Some(step) = after.step {
-                let recipe = self.recipe(node, step, End::Outcome(outcome), &mut ways);
-                self.recipes[goal] = recipe;
+                self.reached(goal, node, step, &mut ways);
             }
         }
         if found && !self.landmarks.contains(&node) {
             self.landmarks.push(node);
         }
+    }
+
+    /// A goal was reached by a step in a state.
+    fn reached(&mut self, goal: usize, node: usize, step: Step, ways: &mut Vec<Vec<Step>>) {
+        self.open.retain(|open| *open != goal);
+        self.recipes[goal] = self.recipe(node, step, End::Goal(goal), ways);
     }
 
     /// The recipe of a step in a state. `ways` are boiled down ones to this state, one of which may do.
@@ -192,14 +212,14 @@ impl<'a> Explorer<'a> {
         let known = ways.iter().find_map(|way| {
             let mut steps = way.clone();
             steps.push(last.clone());
-            kept(model, root, steps, end)
+            kept(self.prepared, root, steps, end)
         });
         let steps = match known {
             Some(steps) => steps,
             None => {
                 let mut steps = self.path(node);
                 steps.push(last);
-                let steps = reduced(model, root, steps, end);
+                let steps = reduced(self.prepared, root, steps, end);
                 if let Some((_, way)) = steps.split_last() {
                     ways.push(way.to_vec());
                 }
@@ -225,8 +245,29 @@ impl<'a> Explorer<'a> {
                 }
             }
         }
+        self.notice(at);
         self.look(at, rule);
         at
+    }
+
+    /// Notices which ways the step that led to a state has taken.
+    fn notice(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let (Some(parent), Some(step)) = (node.parent, node.step.clone()) else {
+            return;
+        };
+        let mirror = self.nodes[parent].mirror.clone();
+        let mut after = mirror.clone();
+        let Some(rehearsed) = rehearse_step(&self.prepared.model, &mut after, &step) else {
+            return;
+        };
+        for goal in &self.prepared.ways[step.action.rule] {
+            if self.open.contains(goal)
+                && (self.prepared).is_reached(*goal, &mirror, &step.action, rehearsed.assumed)
+            {
+                self.reached(*goal, parent, step.clone(), &mut Vec::new());
+            }
+        }
     }
 
     /// Makes another entity of a kind, as the first one was made.
@@ -244,7 +285,7 @@ impl<'a> Explorer<'a> {
                 ..Fixed::default()
             };
             let (rule, outcome) = (instruction.rule, instruction.outcome);
-            let Some((after, created)) = self.attempt(at, rule, outcome, fixed) else {
+            let Some((after, created)) = self.attempt(at, Aim::Outcome(rule, outcome), fixed) else {
                 break;
             };
             if let Some(step) = &after.step {
@@ -356,7 +397,7 @@ impl<'a> Explorer<'a> {
                 },
                 ..Fixed::default()
             };
-            let found = self.attempt(node, candidate, Outcome::Ok(success), fixed);
+            let found = self.attempt(node, Aim::Outcome(candidate, Outcome::Ok(success)), fixed);
             if found.is_some() {
                 return found;
             }
@@ -394,6 +435,10 @@ impl<'a> Explorer<'a> {
             return 100.0 * missing as f64;
         }
         let rule = &prepared.model.rules[goal.rule];
+        let beyond = match &goal.way {
+            None | Some(Way::Where(_)) => 0.0,
+            Some(way) => self.beyond(goal.rule, goal.outcome, way, node),
+        };
         let mirror = &self.nodes[node].mirror;
         let mut least = f64::INFINITY;
         for sample in 0..8 {
@@ -416,6 +461,27 @@ impl<'a> Explorer<'a> {
                 }
             }
             least = least.min(sum);
+        }
+        least + beyond
+    }
+
+    /// How far those who have a goal's outcome are from having it in its way.
+    fn beyond(&mut self, rule: usize, outcome: Outcome, way: &Way, node: usize) -> f64 {
+        let mirror = &self.nodes[node].mirror;
+        let mut least = NOT_YET;
+        for _ in 0..CHOICES {
+            let mut fresh = self.nodes[node].fresh;
+            let action = Bow {
+                prepared: self.prepared,
+                mirror,
+                runner: &mut self.runner,
+                fresh: &mut fresh,
+                recent: 50,
+            }
+            .shoot(rule, outcome, Fixed::default());
+            if let Some(action) = action {
+                least = least.min(way.distance(&self.prepared.model, mirror, &action, outcome));
+            }
         }
         least
     }

@@ -3,6 +3,7 @@
 
 mod archer;
 mod arguments;
+mod conditions;
 mod demand;
 mod draft;
 mod generator;
@@ -14,6 +15,7 @@ mod rehearsal;
 mod rota;
 mod search;
 mod statics;
+mod ways;
 
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};

@@ -8,6 +8,7 @@ use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
 
 use super::arguments::Drawer;
+use super::generator::Prepared;
 use super::plan::Step;
 use super::rehearsal::{Rehearsed, rehearse_step};
 
@@ -20,18 +21,26 @@ const SHORT: usize = 8;
 /// What a recipe is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
-    Outcome(Outcome),
+    /// An outcome, or a way of one, by its position among the goals.
+    Goal(usize),
     /// An entity of a kind.
     Kind(KindId),
 }
 
 impl End {
-    fn reached(self, rehearsed: &Rehearsed) -> bool {
+    fn reached(
+        self,
+        prepared: &Prepared,
+        before: &Mirror,
+        step: &Step,
+        rehearsed: &Rehearsed,
+    ) -> bool {
         match self {
             // Alone, unless it is a success: the first of several is assumed.
-            End::Outcome(outcome) => {
-                rehearsed.assumed == outcome
-                    && (outcome.is_ok() || rehearsed.prediction.certain().is_some())
+            End::Goal(goal) => {
+                let assumed = rehearsed.assumed;
+                (assumed.is_ok() || rehearsed.prediction.certain().is_some())
+                    && prepared.is_reached(goal, before, &step.action, assumed)
             }
             End::Kind(kind) => rehearsed.created.iter().any(|h| h.kind == kind),
         }
@@ -164,23 +173,28 @@ fn hint(domain: &Domain, drawer: &Drawer, value: &Value) -> Hint {
 }
 
 /// Boils steps down to what the end needs.
-pub(super) fn reduced(model: &Model, start: &Mirror, mut steps: Vec<Step>, end: End) -> Vec<Step> {
-    if let Some(sliced) = kept(model, start, sliced(&steps), end) {
+pub(super) fn reduced(
+    prepared: &Prepared,
+    start: &Mirror,
+    mut steps: Vec<Step>,
+    end: End,
+) -> Vec<Step> {
+    if let Some(sliced) = kept(prepared, start, sliced(&steps), end) {
         steps = sliced;
     }
     let chunk = (steps.len() / 2).max(1);
-    steps = fewer(model, start, steps, end, chunk);
+    steps = fewer(prepared, start, steps, end, chunk);
     if steps.len() > SHORT
-        && let Some(merged) = merged(model, start, &steps, end)
+        && let Some(merged) = merged(prepared, start, &steps, end)
     {
-        steps = fewer(model, start, merged, end, 2);
+        steps = fewer(prepared, start, merged, end, 2);
     }
     steps
 }
 
 /// Drops steps in ever smaller chunks, from the end, until none can go.
 fn fewer(
-    model: &Model,
+    prepared: &Prepared,
     start: &Mirror,
     mut steps: Vec<Step>,
     end: End,
@@ -194,7 +208,7 @@ fn fewer(
             let mut fewer = steps.clone();
             fewer.drain(from..until);
             until = from;
-            if let Some(fewer) = kept(model, start, fewer, end) {
+            if let Some(fewer) = kept(prepared, start, fewer, end) {
                 // Steps on what the chunk created went, too.
                 steps = fewer;
                 until = until.min(steps.len() - 1);
@@ -210,13 +224,18 @@ fn fewer(
 }
 
 /// Has one entity do for two, as often as the end allows for it.
-fn merged(model: &Model, start: &Mirror, steps: &[Step], end: End) -> Option<Vec<Step>> {
+fn merged(
+    prepared: &Prepared,
+    start: &Mirror,
+    steps: &[Step],
+    end: End,
+) -> Option<Vec<Step>> {
     let mut steps = steps.to_vec();
     let mut merged = false;
     let mut mirror = start.clone();
     let mut made: Vec<Handle> = Vec::new();
     for step in &steps {
-        made.extend(rehearse_step(model, &mut mirror, step)?.created);
+        made.extend(rehearse_step(&prepared.model, &mut mirror, step)?.created);
     }
     for (index, late) in made.iter().enumerate().rev() {
         let early = made[..index]
@@ -228,7 +247,7 @@ fn merged(model: &Model, start: &Mirror, steps: &[Step], end: End) -> Option<Vec
                 .iter()
                 .map(|step| renamed(step, *late, other))
                 .collect();
-            if let Some(fewer) = kept(model, start, renamed, end) {
+            if let Some(fewer) = kept(prepared, start, renamed, end) {
                 // The maker of what is not needed any more goes when steps are dropped next.
                 steps = fewer;
                 merged = true;
@@ -255,7 +274,13 @@ fn renamed(step: &Step, old: Handle, new: Handle) -> Step {
 }
 
 /// The steps that still apply, if the last one still reaches the end.
-pub(super) fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) -> Option<Vec<Step>> {
+pub(super) fn kept(
+    prepared: &Prepared,
+    start: &Mirror,
+    steps: Vec<Step>,
+    end: End,
+) -> Option<Vec<Step>> {
+    let model = &prepared.model;
     let last = steps.last()?.id;
     let mut mirror = start.clone();
     let mut kept = Vec::with_capacity(steps.len());
@@ -264,8 +289,9 @@ pub(super) fn kept(model: &Model, start: &Mirror, steps: Vec<Step>, end: End) ->
         if !model.picks_from_its_lists(&mirror, &step.action) {
             continue;
         }
+        let before = mirror.clone();
         if let Some(rehearsed) = rehearse_step(model, &mut mirror, &step) {
-            reached = step.id == last && end.reached(&rehearsed);
+            reached = step.id == last && end.reached(prepared, &before, &step, &rehearsed);
             kept.push(step);
         }
     }

@@ -1,55 +1,86 @@
 //! The rota: which goals are which seed's turn, so that successive seeds together have them all. Goals that begin alike
-//! are the same seed's, because what leads to one leads to the others, and every seed has about as much to do.
+//! are the same seed's, because what leads to one leads to the others, and every seed has about as much to do. First
+//! come the outcomes, ten seeds at most, then their ways, fifteen at most, and then it begins anew.
 
 use crate::model::action::Outcome;
 
 use super::generator::Goal;
 
-/// How many steps of a plan of 50 the business outcomes of a turn may take, and the implied ones.
-const SHARE: (usize, usize) = (28, 14);
+/// How many steps of a plan of 50 the business outcomes of a turn may take, the implied ones, and the ways.
+const SHARE: (usize, usize, usize) = (28, 14, 34);
 
-/// Where so many turns would not do, there are [`MOST`], and each is light enough to be done for sure.
+/// Where so many turns would not do, there are the most there may be, and each is light enough to be done for sure.
 const FEW: usize = 3;
 
-/// After so many seeds everything was due.
-const MOST: usize = 10;
+/// After so many seeds every outcome was due.
+const OUTCOMES: usize = 10;
+
+/// After so many more, every way.
+const WAYS: usize = 15;
 
 /// Which goals are which seed's turn.
 #[derive(Debug, Default)]
 pub(super) struct Rota {
     business: Vec<Vec<usize>>,
     implied: Vec<Vec<usize>>,
+    ways: Vec<Vec<usize>>,
+}
+
+/// What a seed is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Outcomes, by the shortest way.
+    Outcomes(usize),
+    /// The ways of outcomes.
+    Ways(usize),
 }
 
 impl Rota {
     /// Divides the goals that have recipes into turns for plans of so many steps.
     pub fn new(goals: &[Goal], steps: usize) -> Rota {
-        let (mut business, mut implied) = (Vec::new(), Vec::new());
+        let (mut business, mut implied, mut ways) = (Vec::new(), Vec::new(), Vec::new());
         for (index, goal) in goals.iter().enumerate() {
             // What was never reached when the model was explored is left to chance.
             if goal.recipe.is_some() {
                 match goal.outcome {
+                    _ if goal.way.is_some() => ways.push(index),
                     Outcome::Ok(_) | Outcome::Refused(_) => business.push(index),
                     _ => implied.push(index),
                 }
             }
         }
         Rota {
-            business: divided(&costed(goals, business), SHARE.0 * steps / 50),
-            implied: divided(&costed(goals, implied), SHARE.1 * steps / 50),
+            business: divided(&costed(goals, business), SHARE.0 * steps / 50, OUTCOMES),
+            implied: divided(&costed(goals, implied), SHARE.1 * steps / 50, OUTCOMES),
+            ways: divided(&costed(goals, ways), SHARE.2 * steps / 50, WAYS),
+        }
+    }
+
+    /// What a seed is for.
+    pub fn duty(&self, seed: u64) -> Duty {
+        let outcomes = self.business.len().max(self.implied.len()).max(1);
+        let all = (outcomes + self.ways.len()) as u64;
+        let turn = usize::try_from(seed % all).unwrap_or(0);
+        match turn.checked_sub(outcomes) {
+            None => Duty::Outcomes(turn),
+            Some(turn) => Duty::Ways(turn),
         }
     }
 
     /// The goals that are a seed's turn.
-    pub fn turn(&self, seed: u64) -> impl Iterator<Item = usize> + '_ {
-        [&self.business, &self.implied]
-            .into_iter()
-            .filter_map(move |turns| {
-                let turn = seed.checked_rem(turns.len() as u64)?;
-                turns.get(usize::try_from(turn).ok()?)
-            })
-            .flatten()
-            .copied()
+    pub fn turn(&self, seed: u64) -> Vec<usize> {
+        let share = |turns: &[Vec<usize>], turn: usize| -> Vec<usize> {
+            let turn = turn.checked_rem(turns.len());
+            turn.map_or(Vec::new(), |turn| turns[turn].clone())
+        };
+        match self.duty(seed) {
+            Duty::Outcomes(turn) => {
+                let mut goals = share(&self.business, turn);
+                goals.extend(share(&self.implied, turn));
+                goals
+            }
+            Duty::Ways(turn) => share(&self.ways, turn),
+        }
     }
 }
 
@@ -74,17 +105,17 @@ fn costed(goals: &[Goal], of: Vec<usize>) -> Vec<(usize, usize)> {
 }
 
 /// Turns of about the same cost.
-fn divided(goals: &[(usize, usize)], share: usize) -> Vec<Vec<usize>> {
+fn divided(goals: &[(usize, usize)], share: usize, most: usize) -> Vec<Vec<usize>> {
     let total: usize = goals.iter().map(|(_, cost)| cost).sum();
-    let turns = match total.div_ceil(share.max(1)).max(1) {
+    let turns = match total.div_ceil(share.max(1)) {
         turns @ ..=FEW => turns,
-        _ => MOST,
+        _ => most,
     };
     let mut divided = vec![Vec::new(); turns];
     let mut so_far = 0;
     for (goal, cost) in goals {
         let turn = (so_far + cost / 2) * turns / total.max(1);
-        divided[turn.min(turns - 1)].push(*goal);
+        divided[turn.min(turns.saturating_sub(1))].push(*goal);
         so_far += cost;
     }
     divided

@@ -13,11 +13,15 @@ use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Rule};
 
 use super::demand::{Demand, Demands, Want};
-use super::generator::Prepared;
+use super::generator::{Goal, Prepared};
 use super::recipe::Hint;
+use super::ways::Way;
 
 /// How many expressions are judged at most in one search.
 const PATIENCE: u32 = 40;
+
+/// How many actions with the right outcome are looked at for one that has it in a given way.
+const TRIES: usize = 6;
 
 /// Where a search looks, and what it draws with.
 pub(super) struct Bow<'a> {
@@ -64,11 +68,33 @@ struct Search<'a, 'b> {
 impl Bow<'_> {
     /// An action that the oracle predicts to have an outcome of a rule, if one was found.
     pub fn shoot(&mut self, rule: usize, outcome: Outcome, fixed: Fixed<'_>) -> Option<Action> {
-        if self.prepared.barred[rule] {
+        self.aim(self.prepared.goal(rule, outcome)?, fixed)
+    }
+
+    /// An action that reaches a goal, if one was found.
+    pub fn reach(&mut self, goal: usize, fixed: Fixed<'_>) -> Option<Action> {
+        let Goal { outcome, way, .. } = &self.prepared.goals[goal];
+        let tries = match way {
+            None | Some(Way::Where(_)) => 1,
+            Some(_) => TRIES,
+        };
+        for _ in 0..tries {
+            let action = self.aim(goal, fixed)?;
+            if self.prepared.is_reached(goal, self.mirror, &action, *outcome) {
+                return Some(action);
+            }
+        }
+        None
+    }
+
+    /// An action that meets the demands of a goal.
+    fn aim(&mut self, goal: usize, fixed: Fixed<'_>) -> Option<Action> {
+        let prepared = self.prepared;
+        let Goal { rule, outcome, demands, .. } = &prepared.goals[goal];
+        let (rule, outcome, demands) = (*rule, *outcome, demands.as_ref()?);
+        if prepared.barred[rule] {
             return None;
         }
-        let prepared = self.prepared;
-        let demands = prepared.demands(rule, outcome)?;
         let definition = &prepared.model.rules[rule];
         let mut search = Search {
             bow: self,

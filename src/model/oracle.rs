@@ -43,6 +43,20 @@ impl Prediction {
     }
 }
 
+/// What a watch sees of an effect while it is applied.
+pub enum Moment<'a> {
+    /// Whether it takes place is being decided, in this scope.
+    Asked(&'a Scope<'a>),
+    /// A place was set, to another value than it had or to the same.
+    Set {
+        /// Whether the value is another one.
+        changed: bool,
+    },
+}
+
+/// Sees every effect with a condition, and every one that sets a place, while they are applied.
+pub type Watch<'a> = &'a mut dyn FnMut(&Effect, Moment<'_>);
+
 /// What an action did to the mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
@@ -284,6 +298,18 @@ impl Model {
         step: u32,
         answer: Option<&Answer>,
     ) -> Applied {
+        self.apply_watched(mirror, action, outcome, (step, answer), None)
+    }
+
+    /// As [`Model::apply`], with somebody watching.
+    pub fn apply_watched(
+        &self,
+        mirror: &mut Mirror,
+        action: &Action,
+        outcome: Outcome,
+        (step, answer): (u32, Option<&Answer>),
+        watch: Option<Watch<'_>>,
+    ) -> Applied {
         let rule = &self.rules[action.rule];
         let effects: &[Effect] = match outcome {
             Outcome::Ok(n) => &rule.successes[n].effects,
@@ -302,6 +328,7 @@ impl Model {
             names,
             counts: BTreeMap::new(),
             applied: Applied::default(),
+            watch,
         };
         work.run(mirror, effects);
         let Work {
@@ -332,7 +359,7 @@ pub fn bind_answer(names: &mut Names, answer: Option<&Answer>) {
 }
 
 /// Effects being applied.
-struct Work<'a> {
+struct Work<'a, 'w> {
     model: &'a Model,
     before: Mirror,
     step: u32,
@@ -340,9 +367,10 @@ struct Work<'a> {
     names: Names,
     counts: BTreeMap<KindId, u16>,
     applied: Applied,
+    watch: Option<Watch<'w>>,
 }
 
-impl Work<'_> {
+impl Work<'_, '_> {
     fn with_scope<T>(&self, mirror: &Mirror, f: impl FnOnce(&Scope<'_>) -> T) -> T {
         let scope = Scope {
             layout: &self.model.layout,
@@ -375,7 +403,12 @@ impl Work<'_> {
                         Ok(value) => value,
                         Err(error) => self.unlearned(&place.source, error),
                     };
+                    let before = self.watch.is_some().then(|| mirror.clone());
                     self.set(mirror, place, Some(value));
+                    if let (Some(before), Some(watch)) = (before, &mut self.watch) {
+                        let changed = before != *mirror;
+                        watch(effect, Moment::Set { changed });
+                    }
                 }
                 Effect::Unset(place) => self.set(mirror, place, None),
                 Effect::Delete { what, .. } => match self.eval(mirror, what) {
@@ -411,6 +444,10 @@ impl Work<'_> {
                     }
                 }
                 Effect::When { when, effects } => {
+                    if let Some(watch) = self.watch.take() {
+                        self.with_scope(mirror, |scope| watch(effect, Moment::Asked(scope)));
+                        self.watch = Some(watch);
+                    }
                     let holds = match when {
                         Some(when) => self.with_scope(mirror, |scope| when.eval_bool(scope)),
                         None => Ok(true),

@@ -1,0 +1,280 @@
+//! Ways: how one and the same outcome comes about. A server may be right about a vote on a closed proposal and wrong
+//! about one on a draft; both are refused by the same rule. Ways are read off the model, and are goals beside outcomes.
+
+use crate::model::action::{Action, Outcome, Picked};
+use crate::model::expression::Scope;
+use crate::model::mirror::Mirror;
+use crate::model::oracle::Moment;
+use crate::model::template::Template;
+use crate::model::types::Type;
+use crate::model::value::{Handle, KindId, Value};
+use crate::model::{Effect, Model, Rule};
+
+use super::conditions::{Glossary, Literal, Vocabulary, decides};
+use super::demand::Want;
+
+/// A way in which an outcome comes about.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Some claims hold before it: they are demanded of the action.
+    Where(Vec<Literal>),
+    /// Some claims hold when it is asked whether an effect takes place.
+    Branch {
+        /// Which of the success's effects, counted as they stand.
+        effect: usize,
+        claims: Vec<Literal>,
+    },
+    /// An effect gives a place another value than it had.
+    Changes { effect: usize },
+    /// There is another entity that the same could have been done to, so that doing it to both would show.
+    Twin {
+        pick: usize,
+        /// Which of its references the two share.
+        shared: Option<usize>,
+    },
+}
+
+/// The ways of a rule's outcomes, where there is more than one.
+pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(Outcome, Way)> {
+    let definition = &model.rules[rule];
+    let glossary = Glossary::new(model, vocabulary, definition);
+    let mut ways = Vec::new();
+    let mut several = |outcome: Outcome, of: Vec<Vec<Literal>>| {
+        if of.len() > 1 {
+            ways.extend(of.into_iter().map(|claims| (outcome, Way::Where(claims))));
+        }
+    };
+    for (index, requirement) in definition.requires.iter().enumerate() {
+        several(
+            Outcome::Refused(index),
+            glossary.ways(&requirement.that, false),
+        );
+        for success in 0..definition.successes.len() {
+            several(Outcome::Ok(success), glossary.ways(&requirement.that, true));
+        }
+    }
+    for (index, success) in definition.successes.iter().enumerate() {
+        if let Some(when) = &success.when {
+            several(Outcome::Ok(index), glossary.ways(when, true));
+        }
+        for (_, named) in &definition.lets {
+            if decides(named) {
+                let mut either = glossary.ways(named, true);
+                either.extend(glossary.ways(named, false));
+                several(Outcome::Ok(index), either);
+            }
+        }
+    }
+    for (index, success) in definition.successes.iter().enumerate() {
+        let outcome = Outcome::Ok(index);
+        let mut nth = 0;
+        each(&success.effects, &mut |effect| {
+            match effect {
+                Effect::When {
+                    when: Some(when), ..
+                } => {
+                    for truth in [true, false] {
+                        for claims in glossary.ways(when, truth) {
+                            ways.push((outcome, Way::Branch { effect: nth, claims }));
+                        }
+                    }
+                }
+                Effect::Set { value, .. } if !matches!(value, Template::Constant(_)) => {
+                    ways.push((outcome, Way::Changes { effect: nth }));
+                }
+                _ => {}
+            }
+            nth += 1;
+        });
+        for (pick, shared) in twins(model, definition, &success.effects) {
+            ways.push((outcome, Way::Twin { pick, shared }));
+        }
+    }
+    ways
+}
+
+/// The picks that effects change, each with the references that it may share with another one: those to entities that
+/// do not act, as the world that both are in. Where there are none, any other one will do.
+fn twins(model: &Model, rule: &Rule, effects: &[Effect]) -> Vec<(usize, Option<usize>)> {
+    let mut twins = Vec::new();
+    for (index, pick) in rule.picks.iter().enumerate() {
+        let mut changed = false;
+        each(effects, &mut |effect| {
+            let name = match effect {
+                Effect::Set { place, .. } | Effect::Unset(place) => {
+                    place.entity.as_ref().map(|e| e.source.as_ref())
+                }
+                Effect::Delete { what, .. } => Some(what.source.as_ref()),
+                _ => None,
+            };
+            changed |= name.is_some_and(|name| name == pick.name.as_ref());
+        });
+        if !changed {
+            continue;
+        }
+        let refers = |ty: &Type| -> Option<KindId> {
+            match ty {
+                Type::Entity(kind) => Some(*kind),
+                _ => None,
+            }
+        };
+        let acts = |kind: KindId| model.kind(kind).auth.is_some();
+        let shared: Vec<usize> = (model.kind(pick.kind).fields.iter().enumerate())
+            .filter(|(_, field)| refers(&field.ty).is_some_and(|kind| !acts(kind)))
+            .map(|(field, _)| field)
+            .collect();
+        match shared.is_empty() {
+            true => twins.push((index, None)),
+            false => twins.extend(shared.into_iter().map(|field| (index, Some(field)))),
+        }
+    }
+    twins
+}
+
+fn each<'a>(effects: &'a [Effect], see: &mut dyn FnMut(&'a Effect)) {
+    for effect in effects {
+        see(effect);
+        match effect {
+            Effect::Each { effects, .. } | Effect::When { effects, .. } => each(effects, see),
+            _ => {}
+        }
+    }
+}
+
+fn nth(effects: &[Effect], wanted: usize) -> Option<&Effect> {
+    let (mut at, mut found) = (0, None);
+    each(effects, &mut |effect| {
+        if at == wanted {
+            found = Some(effect);
+        }
+        at += 1;
+    });
+    found
+}
+
+impl Way {
+    /// The claims that an action must meet for it.
+    pub fn claims(&self) -> &[Literal] {
+        match self {
+            Way::Where(claims) => claims,
+            _ => &[],
+        }
+    }
+
+    /// Whether an action with its outcome has the outcome in this way.
+    pub fn is_taken(&self, model: &Model, mirror: &Mirror, action: &Action, outcome: Outcome) -> bool {
+        self.distance(model, mirror, action, outcome) == 0.0
+    }
+
+    /// How far an action with the outcome is from having it in this way: 0 where it has, and about 1 for each claim that
+    /// is not met.
+    pub fn distance(
+        &self,
+        model: &Model,
+        mirror: &Mirror,
+        action: &Action,
+        outcome: Outcome,
+    ) -> f64 {
+        match self {
+            Way::Where(claims) => {
+                let rule = &model.rules[action.rule];
+                let mut names = model.names(mirror, action, false);
+                model.bind_lets(&mut names, mirror, &rule.lets);
+                let mut scope = model.scope(mirror, &names);
+                scope.before = Some(mirror);
+                missing(claims, &scope)
+            }
+            Way::Branch { effect, claims } => {
+                // Within a branch that is not taken nothing is asked.
+                let mut least = 2.0 * claims.len() as f64;
+                watched(model, mirror, action, outcome, *effect, &mut |moment| {
+                    if let Moment::Asked(scope) = moment {
+                        least = least.min(missing(claims, scope));
+                    }
+                });
+                least
+            }
+            Way::Changes { effect } => {
+                let mut least: f64 = 2.0;
+                watched(model, mirror, action, outcome, *effect, &mut |moment| {
+                    if let Moment::Set { changed } = moment {
+                        least = least.min(if changed { 0.0 } else { 1.0 });
+                    }
+                });
+                least
+            }
+            Way::Twin { pick, shared } => match twin(model, mirror, action, outcome, *pick, *shared) {
+                true => 0.0,
+                false => 1.0,
+            },
+        }
+    }
+}
+
+/// How many claims a scope does not meet, the nearer ones counting less.
+fn missing(claims: &[Literal], scope: &Scope<'_>) -> f64 {
+    let far = |claim: &Literal| {
+        let met = claim.want.accepts(claim.that.eval_bool(scope).ok());
+        match (met, claim.want) {
+            (true, _) => 0.0,
+            (false, want) => {
+                let truth = matches!(want, Want::True | Want::NotFalse);
+                // What is not met is never no distance at all.
+                claim.that.distance(scope, truth).max(0.01)
+            }
+        }
+    };
+    claims.iter().map(far).sum()
+}
+
+fn watched(
+    model: &Model,
+    mirror: &Mirror,
+    action: &Action,
+    outcome: Outcome,
+    effect: usize,
+    see: &mut dyn FnMut(Moment<'_>),
+) {
+    let Outcome::Ok(success) = outcome else {
+        return;
+    };
+    let Some(wanted) = nth(&model.rules[action.rule].successes[success].effects, effect) else {
+        return;
+    };
+    let mut after = mirror.clone();
+    let mut watch = |seen: &Effect, moment: Moment<'_>| {
+        if std::ptr::eq(seen, wanted) {
+            see(moment);
+        }
+    };
+    // Nothing outlives this, so that the number of the step does not matter.
+    model.apply_watched(&mut after, action, outcome, (u32::MAX, None), Some(&mut watch));
+}
+
+fn twin(
+    model: &Model,
+    mirror: &Mirror,
+    action: &Action,
+    outcome: Outcome,
+    pick: usize,
+    shared: Option<usize>,
+) -> bool {
+    let Some(Picked::Entity(one)) = action.picks.get(pick).copied() else {
+        return false;
+    };
+    let field = |handle: Handle| -> Option<Value> {
+        let value = mirror.get(handle)?.fields.get(shared?)?;
+        (!value.has_unknown()).then(|| value.clone())
+    };
+    let such = |other: &Handle| {
+        let alike = shared.is_none() || field(one).is_some_and(|value| Some(value) == field(*other));
+        *other != one && alike && {
+            let mut same = action.clone();
+            same.picks[pick] = Picked::Entity(*other);
+            model.picks_from_its_lists(mirror, &same)
+                && model.predict(mirror, &same, None).certain() == Some(outcome)
+        }
+    };
+    let found = mirror.live(one.kind).any(|other| such(&other));
+    found
+}
