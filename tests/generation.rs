@@ -62,14 +62,15 @@ fn ten_plans_reach_every_outcome() {
 }
 
 #[test]
-fn so_do_nearly_all_other_tens_that_do_not_roam() {
+fn so_do_nearly_all_other_tens_that_are_for_outcomes() {
     let generator = Generator::new(model("deep-sci-fi"), Options::default());
-    let mut missing = 0;
-    for first in [20, 1_000, 12_340] {
-        missing += missed(&generator, first..first + 10).len();
-    }
-    // Of 3 × 217: which ones are missed is chance, and 49 of 50 are reached.
-    assert!(missing <= 13, "{missing} outcomes were missed");
+    // Ten seeds for the outcomes, fifteen for the ways in which they come about, and so on.
+    let missed: Vec<String> = [25, 50, 75, 1_000, 12_350]
+        .into_iter()
+        .flat_map(|first| missed(&generator, first..first + 10))
+        .collect();
+    // Of 5 × 217: which ones are missed is chance, and 98 of 100 are reached.
+    assert!(missed.len() <= 21, "{missed:#?}");
 }
 
 #[test]

@@ -1,22 +1,34 @@
 //! The archer chooses the next step of a draft: a goal that is possible at once, an instruction of a recipe that leads to
 //! one, or anything at all.
 
+use std::cmp::Reverse;
+
 use proptest::test_runner::TestRunner;
 use rand::RngExt;
 
 use crate::model::By;
 use crate::model::action::{Action, Outcome};
-use crate::model::value::Handle;
+use crate::model::value::{Handle, KindId};
 
 use super::draft::{Draft, Pursuit};
-use super::generator::Prepared;
+use super::generator::{Goal, Prepared};
 use super::plan::Step;
 use super::recipe::{Hint, Instruction, Recipe};
 use super::rehearsal::rehearse_step;
-use super::search::{Bow, Fixed};
+use super::search::{Bow, Fixed, TRIES};
+use super::ways::Way;
 
 /// How many goals are tried at once at each step.
 const SHOTS: usize = 5;
+
+/// How often a goal is set out for, if it is this seed's turn; others a third of that.
+const PATIENCE: u8 = 12;
+
+/// From so near, a recipe is followed to its end whatever it takes.
+const NEAR: usize = 4;
+
+/// How many rules are tried for one that clears the way.
+const KEYS: usize = 6;
 
 /// How many steps are rehearsed at most before setting out for a goal.
 const REHEARSED: usize = 60;
@@ -48,7 +60,7 @@ impl Archer<'_> {
         .shoot(rule, outcome, fixed)
     }
 
-    fn reach(&mut self, goal: usize, fixed: Fixed<'_>) -> Option<Action> {
+    fn reach(&mut self, goal: usize, fixed: Fixed<'_>, tries: usize) -> Option<Action> {
         Bow {
             prepared: self.prepared,
             mirror: &self.draft.mirror,
@@ -56,7 +68,7 @@ impl Archer<'_> {
             fresh: &mut self.draft.fresh,
             recent: self.draft.temper.recent,
         }
-        .reach(goal, fixed)
+        .reach(goal, fixed, tries)
     }
 
     fn take(&mut self, action: Action) -> Step {
@@ -74,7 +86,7 @@ impl Archer<'_> {
         self.draft.left = self.draft.left.saturating_sub(1);
         // Towards the end there is no time for anything else.
         let due = self.draft.wanted.iter().filter(|w| w.turn).count();
-        let pressed = due > 0 && due * 2 >= self.draft.left;
+        let pressed = due > 0 && due * self.draft.temper.toll >= self.draft.left;
         if pressed {
             // A shot can miss by chance, and then nothing would wake what is possible after all.
             for wanted in self.draft.wanted.iter_mut().filter(|w| w.turn) {
@@ -83,7 +95,7 @@ impl Archer<'_> {
         }
         // A detour now and then: what comes in between must not matter.
         if self.draft.pursuit.is_some()
-            && (pressed || !self.chance(8))
+            && (pressed || !self.chance(self.draft.temper.detours))
             && let Some(step) = self.pursue()
         {
             return Some(step);
@@ -124,10 +136,11 @@ impl Archer<'_> {
         for at in (0..self.draft.wanted.len()).rev() {
             let wanted = self.draft.wanted[at];
             // The most wanted first, but not only.
-            if wanted.asleep || self.chance(15) {
+            let way = self.prepared.goals[wanted.goal].way.as_ref();
+            if wanted.asleep || way.and_then(Way::end).is_some() || self.chance(15) {
                 continue;
             }
-            let action = self.reach(wanted.goal, Fixed::default());
+            let action = self.reach(wanted.goal, Fixed::default(), 2);
             if action.is_some() {
                 return action;
             }
@@ -146,32 +159,71 @@ impl Archer<'_> {
             let index = self.next_goal()?;
             let wanted = self.draft.wanted[index];
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref()?;
-            if let Some((next, roles)) = self.shortest(wanted.goal, recipe) {
-                self.draft.pursuit = Some(Pursuit {
-                    goal: wanted.goal,
-                    next,
-                    roles,
-                });
-                if let Some(step) = self.pursue() {
-                    return Some(step);
-                }
-            } else {
+            let way = self.shortest(wanted.goal, recipe);
+            let left = way.as_ref().map(|(next, _)| recipe.steps.len() - next);
+            // Whoever was led astray near the end need not begin anew.
+            let astray = left.is_none_or(|left| wanted.failed > 0 && left > NEAR);
+            if astray
+                && wanted.turn
+                && wanted.failed % 4 < 2
+                && let Some(step) = self.clear(wanted.goal, recipe, left)
+            {
+                return Some(step);
+            }
+            let Some((next, roles)) = way else {
                 self.draft.wanted[index].failed += 1;
+                continue;
+            };
+            self.draft.pursuit = Some(Pursuit {
+                goal: wanted.goal,
+                next,
+                roles,
+            });
+            if let Some(step) = self.pursue() {
+                return Some(step);
             }
         }
         None
     }
 
+    /// Clears the way to a goal: a success that changes what it depends on, and after which its recipe leads there, and
+    /// sooner than without it. What is closed for all is opened again by a rule that no recipe knows.
+    fn clear(&mut self, goal: usize, recipe: &Recipe, left: Option<usize>) -> Option<Step> {
+        let Goal { rule, outcome, .. } = self.prepared.goals[goal];
+        let mut keys = self.prepared.statics.producers(rule, outcome);
+        keys.retain(|key| self.prepared.allowed[*key]);
+        let offset = self.below(keys.len());
+        if !keys.is_empty() {
+            keys.rotate_left(offset);
+        }
+        for key in keys.into_iter().take(KEYS) {
+            let before = self.draft.clone();
+            let Some(action) = self.shoot(key, Outcome::Ok(0), Fixed::default()) else {
+                continue;
+            };
+            let step = self.take(action);
+            if let Some((next, roles)) = self.shortest(goal, recipe)
+                && left.is_none_or(|left| recipe.steps.len() - next + 1 < left)
+            {
+                self.draft.pursuit = Some(Pursuit { goal, next, roles });
+                return Some(step);
+            }
+            *self.draft = before;
+        }
+        None
+    }
+
     /// The shortest end of a recipe that leads from what there is to its goal, and who plays which role in it.
-    fn shortest(
-        &mut self,
-        goal: usize,
-        recipe: &Recipe,
-    ) -> Option<(usize, Vec<Option<Handle>>)> {
+    fn shortest(&mut self, goal: usize, recipe: &Recipe) -> Option<(usize, Vec<Option<Handle>>)> {
         let room = self.draft.left + 1;
         let least = recipe.steps.len().saturating_sub(room);
         let mut budget = REHEARSED;
-        for first in (least..recipe.steps.len()).rev() {
+        // Whoever needs what there is nothing of must make it first.
+        let lacking = |kind: &KindId| self.draft.mirror.live(*kind).next().is_none();
+        let makes = |step: &Instruction| step.made.iter().any(lacking);
+        let latest = recipe.steps.iter().position(makes);
+        let latest = latest.unwrap_or(recipe.steps.len() - 1);
+        for first in (least..=latest).rev() {
             if let Some(roles) = self.rehearsed((goal, recipe), first, false, &mut budget) {
                 return Some((first, roles));
             }
@@ -213,10 +265,11 @@ impl Archer<'_> {
                 actor,
                 picks: &picks,
                 hints,
+                hasty: true,
                 ..Fixed::default()
             };
             let action = match index == last {
-                true => bow.reach(goal, fixed)?,
+                true => bow.reach(goal, fixed, TRIES)?,
                 false => bow.shoot(instruction.rule, instruction.outcome, fixed)?,
             };
             if index < last {
@@ -243,7 +296,10 @@ impl Archer<'_> {
         let room = self.draft.left + 1;
         let fits = |wanted: &super::draft::Wanted| {
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref();
-            recipe.is_some_and(|r| wanted.failed < 4 && r.steps.len() <= room.max(8) + 4)
+            let patience = if wanted.turn { PATIENCE } else { PATIENCE / 3 };
+            // Most of a way that was lost once may still be there.
+            let roomy = |r: &Recipe| wanted.failed > 0 || r.steps.len() <= room.max(8) + 4;
+            recipe.is_some_and(|r| wanted.failed < patience && roomy(r))
         };
         let steps = |wanted: &super::draft::Wanted| {
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref();
@@ -251,11 +307,12 @@ impl Archer<'_> {
         };
         let wanted = &self.draft.wanted;
         let mine = wanted.iter().any(|w| w.turn && fits(w));
-        let mut candidates: Vec<(usize, usize)> = wanted
+        // The longest way first, but not again and again while others wait.
+        let mut candidates: Vec<(Reverse<u8>, usize, usize)> = wanted
             .iter()
             .enumerate()
             .filter(|(_, w)| fits(w) && w.turn == mine)
-            .map(|(at, w)| (steps(w), at))
+            .map(|(at, w)| (Reverse(w.failed), steps(w), at))
             .collect();
         candidates.sort_unstable();
         let last = candidates.len().checked_sub(1)?;
@@ -263,7 +320,7 @@ impl Archer<'_> {
             true => last,
             false => self.below(candidates.len()),
         };
-        Some(candidates[choice].1)
+        Some(candidates[choice].2)
     }
 
     /// Casts different principals that exist already in the roles of those that a recipe begins with.
@@ -304,7 +361,7 @@ impl Archer<'_> {
             ..Fixed::default()
         };
         let action = match last {
-            true => self.reach(pursuit.goal, fixed),
+            true => self.reach(pursuit.goal, fixed, TRIES),
             false => self.shoot(instruction.rule, instruction.outcome, fixed),
         };
         let Some(action) = action else {
@@ -318,8 +375,10 @@ impl Archer<'_> {
         let created = rehearsed.map(|r| r.created).unwrap_or_default();
         instruction.settle(&mut pursuit.roles, &step.action, &created);
         pursuit.next += 1;
-        if !last {
-            self.draft.pursuit = Some(pursuit);
+        match last {
+            // What no state tells is reached where its recipe ends.
+            true => self.draft.wanted.retain(|w| w.goal != pursuit.goal),
+            false => self.draft.pursuit = Some(pursuit),
         }
         Some(step)
     }

@@ -170,16 +170,18 @@ impl Drawer {
         fresh: &mut u32,
         out: &mut Vec<Value>,
     ) {
-        // A list that may be empty is tried as such.
+        // A list is tried with as few items as it may have, too.
         match self {
-            Drawer::List(_, 0, _) => {
-                let empty = runner.rng().random_range(0..2u8) == 0;
-                if empty {
-                    out.push(Value::List(Arc::new([])));
-                }
-                out.extend(self.draw(runner, scope, fresh));
-                if !empty {
-                    out.push(Value::List(Arc::new([])));
+            Drawer::List(item, min, _) => {
+                let items: Option<Vec<Value>> =
+                    (0..*min).map(|_| item.draw(runner, scope, fresh)).collect();
+                let least = items.map(|items| Value::List(items.into()));
+                if runner.rng().random_range(0..2u8) == 0 {
+                    out.extend(least);
+                    out.extend(self.draw(runner, scope, fresh));
+                } else {
+                    out.extend(self.draw(runner, scope, fresh));
+                    out.extend(least);
                 }
             }
             _ => out.extend(self.draw(runner, scope, fresh)),

@@ -20,9 +20,13 @@ use super::demand::Want;
 /// More ways than this of one condition are not told apart.
 const MOST: usize = 12;
 
-/// The constants that fields of entities are ever given.
+/// What fields of entities are ever given.
 #[derive(Debug, Default)]
-pub(super) struct Vocabulary(BTreeMap<(KindId, usize), BTreeSet<Arc<str>>>);
+pub(super) struct Vocabulary {
+    constants: BTreeMap<(KindId, usize), BTreeSet<Arc<str>>>,
+    /// Those that are ever given anything new.
+    changing: BTreeSet<(KindId, usize)>,
+}
 
 /// What the names of a rule stand for, as far as conditions are concerned.
 pub(super) struct Glossary<'a> {
@@ -52,6 +56,11 @@ impl Vocabulary {
         vocabulary
     }
 
+    /// Whether a field is ever given a new value.
+    pub fn changes(&self, kind: KindId, field: usize) -> bool {
+        self.changing.contains(&(kind, field))
+    }
+
     fn read(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
@@ -60,8 +69,16 @@ impl Vocabulary {
                         self.add(Some(*kind), field, template.as_ref());
                     }
                 }
-                Effect::Set { place, value } if place.keys.is_empty() => {
-                    self.add(place.kind, place.field, Some(value));
+                Effect::Set { place, value } => {
+                    self.changing
+                        .extend(place.kind.map(|kind| (kind, place.field)));
+                    if place.keys.is_empty() {
+                        self.add(place.kind, place.field, Some(value));
+                    }
+                }
+                Effect::Unset(place) => {
+                    self.changing
+                        .extend(place.kind.map(|kind| (kind, place.field)));
                 }
                 Effect::Each { effects, .. } | Effect::When { effects, .. } => self.read(effects),
                 _ => {}
@@ -71,7 +88,7 @@ impl Vocabulary {
 
     fn add(&mut self, kind: Option<KindId>, field: usize, template: Option<&Template>) {
         if let (Some(kind), Some(Template::Constant(Value::Text(text)))) = (kind, template) {
-            let texts = self.0.entry((kind, field)).or_default();
+            let texts = self.constants.entry((kind, field)).or_default();
             texts.insert(text.as_ref().into());
         }
     }
@@ -154,7 +171,10 @@ impl<'a> Glossary<'a> {
                 continue;
             }
             for way in ways {
-                let others = parts.iter().enumerate().filter(|(other, _)| *other != index);
+                let others = parts
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != index);
                 let mut clause: Clause = others
                     .map(|(_, part)| ((*part).clone(), wanted(truth)))
                     .collect();
@@ -189,8 +209,8 @@ impl<'a> Glossary<'a> {
         clauses
     }
 
-    /// A comparison with constants has as many ways as constants are left; and what is counted or sought among entities
-    /// may be of each sort.
+    /// A comparison with constants has as many ways as constants are left, one with a limit those at the limit and beyond;
+    /// and what is counted or sought among entities may be of each sort.
     fn atom(&self, ast: &IdedExpr, call: &CallExpr, truth: bool) -> Vec<Clause> {
         if let Some((of, values)) = self.compared(call, truth, &BTreeMap::new())
             && values.len() > 1
@@ -202,6 +222,10 @@ impl<'a> Glossary<'a> {
         }
         let whole = (ast.clone(), wanted(truth));
         let mut clauses: Vec<Clause> = Vec::new();
+        if let Some(limit) = limit(call, truth) {
+            clauses.push(vec![(limit.clone(), Want::True)]);
+            clauses.push(vec![whole.clone(), (limit, Want::False)]);
+        }
         self.sorts(ast, &mut |sort| {
             clauses.push(vec![whole.clone(), (sort, Want::True)]);
         });
@@ -256,7 +280,7 @@ impl<'a> Glossary<'a> {
             Expr::Ident(name) => self.choices.get(name.as_str()),
             Expr::Select(select) => {
                 let (kind, field) = self.field(select, bound)?;
-                self.vocabulary.0.get(&(kind, field))
+                self.vocabulary.constants.get(&(kind, field))
             }
             _ => None,
         }
@@ -349,6 +373,14 @@ pub(super) fn decides(expression: &Expression) -> bool {
     )
 }
 
+/// The name that an expression consists of.
+pub(super) fn name(expression: &Expression) -> Option<&str> {
+    match &expression.ast().expr {
+        Expr::Ident(name) => Some(name),
+        _ => None,
+    }
+}
+
 /// The texts that a domain consists of.
 fn constants(domain: &Domain) -> Option<BTreeSet<Arc<str>>> {
     match domain {
@@ -403,7 +435,7 @@ fn node(expr: Expr) -> IdedExpr {
     IdedExpr { id: 0, expr }
 }
 
-fn call(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
+fn call_of(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
     node(Expr::Call(CallExpr {
         func_name: name.to_owned(),
         target: None,
@@ -411,13 +443,44 @@ fn call(name: &str, args: Vec<IdedExpr>) -> IdedExpr {
     }))
 }
 
+/// What is compared with a limit is the last number on the side of the limit where the comparison has a truth value.
+fn limit(call: &CallExpr, truth: bool) -> Option<IdedExpr> {
+    let [left, right] = call.args.as_slice() else {
+        return None;
+    };
+    // How far from the limit the last number is where the comparison is true, and where it is not.
+    let (if_true, if_false) = match call.func_name.as_str() {
+        op::LESS => (-1, 0),
+        op::LESS_EQUALS => (0, 1),
+        op::GREATER => (1, 0),
+        op::GREATER_EQUALS => (0, -1),
+        _ => return None,
+    };
+    let past = if truth { if_true } else { if_false };
+    let (of, last) = match (int(left), int(right)) {
+        (None, Some(limit)) => (left, limit.checked_add(past)?),
+        // `3 < x` is `x > 3`.
+        (Some(limit), None) => (right, limit.checked_sub(past)?),
+        _ => return None,
+    };
+    let last = node(Expr::Literal(LiteralValue::Int(last.into())));
+    Some(call_of(op::EQUALS, vec![of.clone(), last]))
+}
+
+fn int(ast: &IdedExpr) -> Option<i64> {
+    match &ast.expr {
+        Expr::Literal(LiteralValue::Int(int)) => Some(*int.inner()),
+        _ => None,
+    }
+}
+
 fn equal(of: &IdedExpr, value: &str) -> IdedExpr {
     let value = node(Expr::Literal(LiteralValue::String(value.to_owned().into())));
-    call(op::EQUALS, vec![of.clone(), value])
+    call_of(op::EQUALS, vec![of.clone(), value])
 }
 
 fn both(left: IdedExpr, right: IdedExpr) -> IdedExpr {
-    call(op::LOGICAL_AND, vec![left, right])
+    call_of(op::LOGICAL_AND, vec![left, right])
 }
 
 /// `plural.exists(variable, such)`. The macro's expansion is the parser's, of a text with `true` in the place of `such`.

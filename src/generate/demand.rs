@@ -72,12 +72,7 @@ impl Want {
 
 impl Demands {
     /// What an outcome of a rule asks for, and some more claims; nothing where no action can be predicted to have it.
-    pub fn of(
-        model: &Model,
-        rule: usize,
-        outcome: Outcome,
-        claims: &[Literal],
-    ) -> Option<Demands> {
+    pub fn of(model: &Model, rule: usize, outcome: Outcome, claims: &[Literal]) -> Option<Demands> {
         let rule = &model.rules[rule];
         let mut all = Vec::new();
         let mut add = |which, want| {

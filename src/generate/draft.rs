@@ -18,7 +18,7 @@ use super::rehearsal::{Rehearsed, rehearse_step};
 use super::rota::Duty;
 
 /// How much more business outcomes are wanted than implied ones, of 100.
-const BONUS: u32 = 20;
+const BONUS: u32 = 100;
 
 /// How much more goals are wanted whose turn it is.
 const TURN: u32 = 200;
@@ -71,6 +71,10 @@ pub(super) struct Temper {
     pub aimed: u32,
     /// In percent, how often the newest entity is picked.
     pub recent: u32,
+    /// In percent, how often something comes in between on the way to a goal.
+    pub detours: u32,
+    /// How many steps a goal takes, about, when nothing else is done.
+    pub toll: usize,
 }
 
 /// A step, and the state of the plan after it.
@@ -98,7 +102,8 @@ impl Draft {
             self.wanted.retain(|wanted| !reached(wanted));
             if rehearsed.assumed.is_ok() {
                 for wanted in &mut self.wanted {
-                    wanted.asleep &= !prepared.goals[wanted.goal].wakers[rule];
+                    let wakers = &prepared.goals[wanted.goal].wakers;
+                    wanted.asleep &= !wakers.get(rule).copied().unwrap_or(true);
                 }
             }
         }
@@ -148,6 +153,8 @@ impl Strategy for Begin {
                 (false, false) => 92,
             },
             recent: [20, 50, 80][rng.random_range(0..3)],
+            detours: if roaming { 8 } else { 1 },
+            toll: if roaming { 4 } else { 2 },
         };
         Ok(Just(Arc::new(Draft {
             mirror: prepared.start(),

@@ -7,16 +7,16 @@ use rand::RngExt;
 
 use crate::model::By;
 use crate::model::action::{Action, Actor, Outcome, Picked};
-use crate::model::expression::Names;
+use crate::model::expression::{Names, Uses};
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
 
 use super::demand::Want;
-use super::generator::{Prepared, runner};
+use super::generator::{Goal, Prepared, runner};
 use super::plan::Step;
 use super::recipe::{End, Recipe, kept, reduced};
 use super::rehearsal::rehearse_step;
-use super::search::{Bow, Fixed};
+use super::search::{Bow, Fixed, TRIES};
 use super::ways::Way;
 
 /// How many steps are rehearsed at most. A count, not a time, so that every machine learns the same.
@@ -66,13 +66,26 @@ struct Explorer<'a> {
     spent: usize,
 }
 
-/// Finds a recipe for each outcome that it can.
+/// Finds a recipe for each goal that it can, and adds the goals that are reached by a detour.
 pub(super) fn learn(prepared: &mut Prepared) {
-    let mut ex = Explorer::new(prepared); ex.spent += 0; let (recipes, spent) = ex.explore2();
+    let mut explorer = Explorer::new(prepared);
+    explorer.explore();
+    let detours = explorer.detours();
+    let recipes = explorer.recipes;
     for (goal, recipe) in prepared.goals.iter_mut().zip(recipes) {
         goal.recipe = recipe;
     }
-    if std::env::var("DBG").is_ok() { for g in &prepared.goals { let r=&prepared.model.rules[g.rule]; if let Some(w)=&g.way { eprintln!("{} {} {:?} {}", r.name, g.outcome.name(r), match w { Way::Where(c)=>format!("where {}", c.len()), Way::Branch{effect,claims}=>format!("branch {effect} {:?}", claims.iter().map(|c|c.want).collect::<Vec<_>>()), o=>format!("{o:?}")}, g.recipe.as_ref().map_or("NONE".into(), |r| r.steps.len().to_string())); } } eprintln!("spent {spent}"); }
+    for (goal, recipe) in detours {
+        let Goal { rule, outcome, .. } = prepared.goals[goal];
+        prepared.goals.push(Goal {
+            rule,
+            outcome,
+            way: Some(Way::After { goal }),
+            demands: None,
+            wakers: Vec::new(),
+            recipe: Some(recipe),
+        });
+    }
 }
 
 impl<'a> Explorer<'a> {
@@ -101,7 +114,8 @@ impl<'a> Explorer<'a> {
         };
         for rule in &prepared.setup {
             let root = explorer.nodes.len() - 1;
-            if let Some((node, _)) = explorer.attempt(root, Aim::Outcome(*rule, Outcome::Ok(0)), Fixed::default())
+            if let Some((node, _)) =
+                explorer.attempt(root, Aim::Outcome(*rule, Outcome::Ok(0)), Fixed::default())
             {
                 // What a set-up makes is there before every recipe.
                 explorer.nodes = vec![Node {
@@ -114,8 +128,7 @@ impl<'a> Explorer<'a> {
         explorer
     }
 
-    fn explore2(mut self) -> (Vec<Option<Recipe>>, usize) { let r = self.explore_(); (r, self.spent) }
-    fn explore_(&mut self) -> Vec<Option<Recipe>> {
+    fn explore(&mut self) {
         self.look(0, None);
         'rounds: for length in DIVES {
             for goal in self.open.clone() {
@@ -127,16 +140,102 @@ impl<'a> Explorer<'a> {
                 }
             }
         }
-        std::mem::take(&mut self.recipes)
+    }
+
+    /// The recipes of goals with a detour on the way: the success of a rule that none of their steps has, on what they are
+    /// about, and that changes what they depend on.
+    fn detours(&mut self) -> Vec<(usize, Recipe)> {
+        let mut detours = Vec::new();
+        for goal in 0..self.prepared.goals.len() {
+            let definition = &self.prepared.goals[goal];
+            let claims = match &definition.way {
+                None if definition.outcome.is_ok() => Some(&[][..]),
+                None => None,
+                Some(way) => way.decided(),
+            };
+            let (Some(recipe), Some(claims)) = (self.recipes[goal].clone(), claims) else {
+                continue;
+            };
+            let uses: Vec<&Uses> = claims.iter().map(|claim| &claim.that.uses).collect();
+            for (rule, kind) in self.prepared.statics.disturbers(definition.rule, &uses) {
+                if recipe.steps.iter().any(|s| s.rule == rule) {
+                    continue;
+                }
+                let detour = (1..recipe.steps.len())
+                    .find_map(|at| self.detour(goal, &recipe, at, (rule, kind)));
+                detours.extend(detour.map(|detour| (goal, detour)));
+            }
+        }
+        detours
+    }
+
+    /// A recipe with a success in between, if it still leads to its goal.
+    fn detour(
+        &mut self,
+        goal: usize,
+        recipe: &Recipe,
+        at: usize,
+        (rule, kind): (usize, KindId),
+    ) -> Option<Recipe> {
+        let mut roles = vec![None; recipe.roles];
+        let mut node = 0;
+        let last = recipe.steps.len() - 1;
+        let kept = self.nodes.len();
+        let mut path = || {
+            for (index, instruction) in recipe.steps.iter().enumerate() {
+                if index == at {
+                    let about = roles
+                        .iter()
+                        .flatten()
+                        .rev()
+                        .find(|h: &&Handle| h.kind == kind);
+                    let picks: Vec<Option<Handle>> = self.prepared.model.rules[rule]
+                        .picks
+                        .iter()
+                        .map(|pick| about.copied().filter(|_| pick.kind == kind))
+                        .collect();
+                    about?;
+                    let fixed = Fixed {
+                        picks: &picks,
+                        ..Fixed::default()
+                    };
+                    let (after, _) =
+                        self.attempt(node, Aim::Outcome(rule, Outcome::Ok(0)), fixed)?;
+                    node = self.nodes.len();
+                    self.nodes.push(after);
+                }
+                let (actor, picks) = instruction.players(&roles);
+                let fixed = Fixed {
+                    actor,
+                    picks: &picks,
+                    hints: &instruction.hints,
+                    ..Fixed::default()
+                };
+                let aim = match index == last {
+                    true => Aim::Goal(goal),
+                    false => Aim::Outcome(instruction.rule, instruction.outcome),
+                };
+                let (after, created) = self.attempt(node, aim, fixed)?;
+                if let Some(step) = &after.step {
+                    instruction.settle(&mut roles, &step.action, &created);
+                }
+                node = self.nodes.len();
+                self.nodes.push(after);
+            }
+            Some(())
+        };
+        let found = path().map(|()| self.path(node));
+        self.nodes.truncate(kept);
+        Recipe::new(
+            &self.prepared.model,
+            &self.prepared.drawers,
+            &self.nodes[0].mirror,
+            &found?,
+        )
     }
 
     /// Tries something in a state: the state after it, and what came into being.
-    fn attempt(
-        &mut self,
-        from: usize,
-        aim: Aim,
-        fixed: Fixed<'_>,
-    ) -> Option<(Node, Vec<Handle>)> {
+    fn attempt(&mut self, from: usize, aim: Aim, fixed: Fixed<'_>) -> Option<(Node, Vec<Handle>)> {
         let node = &self.nodes[from];
         let mut fresh = node.fresh;
         let mut bow = Bow {
@@ -148,7 +247,10 @@ impl<'a> Explorer<'a> {
         };
         let (action, outcome) = match aim {
             Aim::Outcome(rule, outcome) => (bow.shoot(rule, outcome, fixed)?, outcome),
-            Aim::Goal(goal) => (bow.reach(goal, fixed)?, self.prepared.goals[goal].outcome),
+            Aim::Goal(goal) => (
+                bow.reach(goal, fixed, TRIES)?,
+                self.prepared.goals[goal].outcome,
+            ),
         };
         self.spent += 1;
         let step = Step {
@@ -196,7 +298,10 @@ impl<'a> Explorer<'a> {
     /// A goal was reached by a step in a state.
     fn reached(&mut self, goal: usize, node: usize, step: Step, ways: &mut Vec<Vec<Step>>) {
         self.open.retain(|open| *open != goal);
-        self.recipes[goal] = self.recipe(node, step, End::Goal(goal), ways);
+        let prediction =
+            (self.prepared.model).predict(&self.nodes[node].mirror, &step.action, None);
+        let alone = prediction.certain().is_some();
+        self.recipes[goal] = self.recipe(node, step, End::Goal { goal, alone }, ways);
     }
 
     /// The recipe of a step in a state. `ways` are boiled down ones to this state, one of which may do.
@@ -285,7 +390,8 @@ impl<'a> Explorer<'a> {
                 ..Fixed::default()
             };
             let (rule, outcome) = (instruction.rule, instruction.outcome);
-            let Some((after, created)) = self.attempt(at, Aim::Outcome(rule, outcome), fixed) else {
+            let Some((after, created)) = self.attempt(at, Aim::Outcome(rule, outcome), fixed)
+            else {
                 break;
             };
             if let Some(step) = &after.step {

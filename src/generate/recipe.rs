@@ -21,8 +21,9 @@ const SHORT: usize = 8;
 /// What a recipe is for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
-    /// An outcome, or a way of one, by its position among the goals.
-    Goal(usize),
+    /// An outcome, or a way of one, by its position among the goals; alone, so that what comes back shows which it was.
+    /// What is gone may be gone with all that it belongs to.
+    Goal { goal: usize, alone: bool },
     /// An entity of a kind.
     Kind(KindId),
 }
@@ -36,10 +37,10 @@ impl End {
         rehearsed: &Rehearsed,
     ) -> bool {
         match self {
-            // Alone, unless it is a success: the first of several is assumed.
-            End::Goal(goal) => {
+            End::Goal { goal, alone } => {
+                // The first of several successes is assumed.
                 let assumed = rehearsed.assumed;
-                (assumed.is_ok() || rehearsed.prediction.certain().is_some())
+                (!alone || assumed.is_ok() || rehearsed.prediction.certain().is_some())
                     && prepared.is_reached(goal, before, &step.action, assumed)
             }
             End::Kind(kind) => rehearsed.created.iter().any(|h| h.kind == kind),
@@ -78,6 +79,8 @@ pub(super) struct Instruction {
     pub hints: Vec<Hint>,
     /// The roles of what comes into being, in that order.
     pub creates: Vec<usize>,
+    /// The kinds of what comes into being and is needed afterwards.
+    pub made: Vec<KindId>,
 }
 
 impl Recipe {
@@ -124,6 +127,14 @@ impl Recipe {
                     .map(|((arg, value), drawer)| hint(&arg.domain, drawer, value))
                     .collect(),
                 creates: rehearsed.created.iter().map(|h| role(*h)).collect(),
+                made: (rehearsed.created.iter())
+                    .filter(|h| {
+                        steps
+                            .iter()
+                            .any(|s| s.id > step.id && s.names().contains(h))
+                    })
+                    .map(|h| h.kind)
+                    .collect(),
             });
         }
         Some(Recipe {
@@ -224,12 +235,7 @@ fn fewer(
 }
 
 /// Has one entity do for two, as often as the end allows for it.
-fn merged(
-    prepared: &Prepared,
-    start: &Mirror,
-    steps: &[Step],
-    end: End,
-) -> Option<Vec<Step>> {
+fn merged(prepared: &Prepared, start: &Mirror, steps: &[Step], end: End) -> Option<Vec<Step>> {
     let mut steps = steps.to_vec();
     let mut merged = false;
     let mut mirror = start.clone();

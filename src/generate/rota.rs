@@ -12,6 +12,9 @@ const SHARE: (usize, usize, usize) = (28, 14, 34);
 /// Where so many turns would not do, there are the most there may be, and each is light enough to be done for sure.
 const FEW: usize = 3;
 
+/// For each so many steps on the way to a goal, one more is reckoned with.
+const DEEP: usize = 4;
+
 /// After so many seeds every outcome was due.
 const OUTCOMES: usize = 10;
 
@@ -98,7 +101,9 @@ fn costed(goals: &[Goal], of: Vec<usize>) -> Vec<(usize, usize)> {
     let mut costed = Vec::with_capacity(ways.len());
     for (way, goal) in &ways {
         let shared = before.iter().zip(way).take_while(|(a, b)| a == b).count();
-        costed.push((*goal, way.len().saturating_sub(shared).max(1)));
+        // The deeper a goal, the more often something comes in between.
+        let cost = way.len().saturating_sub(shared).max(1) + (way.len() / DEEP).max(1);
+        costed.push((*goal, cost));
         before = way;
     }
     costed

@@ -21,7 +21,7 @@ use super::ways::Way;
 const PATIENCE: u32 = 40;
 
 /// How many actions with the right outcome are looked at for one that has it in a given way.
-const TRIES: usize = 6;
+pub(super) const TRIES: usize = 6;
 
 /// Where a search looks, and what it draws with.
 pub(super) struct Bow<'a> {
@@ -47,6 +47,8 @@ pub(super) struct Fixed<'a> {
     pub hints: &'a [Hint],
     /// What is picked first, newest last.
     pub focus: &'a [Handle],
+    /// It is only to be seen whether there is any: what is not found soon is given up.
+    pub hasty: bool,
 }
 
 struct Search<'a, 'b> {
@@ -71,16 +73,22 @@ impl Bow<'_> {
         self.aim(self.prepared.goal(rule, outcome)?, fixed)
     }
 
-    /// An action that reaches a goal, if one was found.
-    pub fn reach(&mut self, goal: usize, fixed: Fixed<'_>) -> Option<Action> {
+    /// An action that reaches a goal, if one was found in so many tries.
+    pub fn reach(&mut self, goal: usize, fixed: Fixed<'_>, tries: usize) -> Option<Action> {
         let Goal { outcome, way, .. } = &self.prepared.goals[goal];
+        if let Some(end) = way.as_ref().and_then(Way::end) {
+            return self.reach(end, fixed, tries);
+        }
         let tries = match way {
             None | Some(Way::Where(_)) => 1,
-            Some(_) => TRIES,
+            Some(_) => tries,
         };
         for _ in 0..tries {
             let action = self.aim(goal, fixed)?;
-            if self.prepared.is_reached(goal, self.mirror, &action, *outcome) {
+            if self
+                .prepared
+                .is_reached(goal, self.mirror, &action, *outcome)
+            {
                 return Some(action);
             }
         }
@@ -90,7 +98,12 @@ impl Bow<'_> {
     /// An action that meets the demands of a goal.
     fn aim(&mut self, goal: usize, fixed: Fixed<'_>) -> Option<Action> {
         let prepared = self.prepared;
-        let Goal { rule, outcome, demands, .. } = &prepared.goals[goal];
+        let Goal {
+            rule,
+            outcome,
+            demands,
+            ..
+        } = &prepared.goals[goal];
         let (rule, outcome, demands) = (*rule, *outcome, demands.as_ref()?);
         if prepared.barred[rule] {
             return None;
@@ -107,7 +120,7 @@ impl Bow<'_> {
             actor: Actor::Anyone,
             picks: Vec::with_capacity(definition.picks.len()),
             args: vec![None; definition.args.len()],
-            patience: PATIENCE,
+            patience: if fixed.hasty { PATIENCE / 3 } else { PATIENCE },
             strayed: false,
         };
         if !search.actors() {

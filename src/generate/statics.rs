@@ -80,6 +80,27 @@ impl Statics {
         creates.is_empty() || creates.contains(&kind)
     }
 
+    /// The rules that change what an outcome of a rule depends on in the entities that the rule picks, and may pick
+    /// these themselves.
+    pub fn disturbers(&self, rule: usize, claims: &[&Uses]) -> Vec<(usize, KindId)> {
+        let reach = &self.rules[rule];
+        let mut disturbers = Vec::new();
+        for kind in &reach.picked {
+            let read = |field: &(KindId, usize)| {
+                let uses = claims.iter().copied().chain(&reach.requires);
+                field.0 == *kind && uses.into_iter().any(|uses| uses.fields.contains(field))
+            };
+            let such =
+                self.with(|other| other.picked.contains(kind) && other.writes.iter().any(read));
+            for other in such {
+                if other != rule && !disturbers.contains(&(other, *kind)) {
+                    disturbers.push((other, *kind));
+                }
+            }
+        }
+        disturbers
+    }
+
     /// The rules that delete entities of a kind.
     pub fn enders(&self, kind: KindId) -> Vec<usize> {
         self.with(|reach| reach.deletes.contains(&kind))

@@ -1,7 +1,7 @@
 //! Ways: how one and the same outcome comes about. A server may be right about a vote on a closed proposal and wrong
 //! about one on a draft; both are refused by the same rule. Ways are read off the model, and are goals beside outcomes.
 
-use crate::model::action::{Action, Outcome, Picked};
+use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::expression::Scope;
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Moment;
@@ -10,7 +10,7 @@ use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{Effect, Model, Rule};
 
-use super::conditions::{Glossary, Literal, Vocabulary, decides};
+use super::conditions::{Glossary, Literal, Vocabulary, decides, name};
 use super::demand::Want;
 
 /// A way in which an outcome comes about.
@@ -32,6 +32,11 @@ pub(super) enum Way {
         /// Which of its references the two share.
         shared: Option<usize>,
     },
+    /// Without any credentials, or with such as nobody was given.
+    Credentials { forged: bool },
+    /// Another goal is reached after something has happened by the way that what it depends on can tell: as a decision
+    /// after a revision. No state says so, which is why it is reached by its recipe alone.
+    After { goal: usize },
 }
 
 /// The ways of a rule's outcomes, where there is more than one.
@@ -65,6 +70,14 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
             }
         }
     }
+    if definition
+        .outcomes(model)
+        .contains(&Outcome::Unauthenticated)
+    {
+        for forged in [false, true] {
+            ways.push((Outcome::Unauthenticated, Way::Credentials { forged }));
+        }
+    }
     for (index, success) in definition.successes.iter().enumerate() {
         let outcome = Outcome::Ok(index);
         let mut nth = 0;
@@ -75,7 +88,13 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
                 } => {
                     for truth in [true, false] {
                         for claims in glossary.ways(when, truth) {
-                            ways.push((outcome, Way::Branch { effect: nth, claims }));
+                            ways.push((
+                                outcome,
+                                Way::Branch {
+                                    effect: nth,
+                                    claims,
+                                },
+                            ));
                         }
                     }
                 }
@@ -86,28 +105,33 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
             }
             nth += 1;
         });
-        for (pick, shared) in twins(model, definition, &success.effects) {
+        for (pick, shared) in twins(model, vocabulary, definition, &success.effects) {
             ways.push((outcome, Way::Twin { pick, shared }));
         }
     }
     ways
 }
 
-/// The picks that effects change, each with the references that it may share with another one: those to entities that
-/// do not act, as the world that both are in. Where there are none, any other one will do.
-fn twins(model: &Model, rule: &Rule, effects: &[Effect]) -> Vec<(usize, Option<usize>)> {
+/// The picks that effects change, each with the references that it may share with another one: those for good, and to
+/// entities that do not act, as the world that both are in. Where there are none, any other one will do.
+fn twins(
+    model: &Model,
+    vocabulary: &Vocabulary,
+    rule: &Rule,
+    effects: &[Effect],
+) -> Vec<(usize, Option<usize>)> {
     let mut twins = Vec::new();
     for (index, pick) in rule.picks.iter().enumerate() {
         let mut changed = false;
         each(effects, &mut |effect| {
-            let name = match effect {
+            let changes = match effect {
                 Effect::Set { place, .. } | Effect::Unset(place) => {
-                    place.entity.as_ref().map(|e| e.source.as_ref())
+                    place.entity.as_ref().and_then(name)
                 }
-                Effect::Delete { what, .. } => Some(what.source.as_ref()),
+                Effect::Delete { what, .. } => name(what),
                 _ => None,
             };
-            changed |= name.is_some_and(|name| name == pick.name.as_ref());
+            changed |= changes == Some(pick.name.as_ref());
         });
         if !changed {
             continue;
@@ -119,8 +143,11 @@ fn twins(model: &Model, rule: &Rule, effects: &[Effect]) -> Vec<(usize, Option<u
             }
         };
         let acts = |kind: KindId| model.kind(kind).auth.is_some();
+        let changes = |field: usize| vocabulary.changes(pick.kind, field);
         let shared: Vec<usize> = (model.kind(pick.kind).fields.iter().enumerate())
-            .filter(|(_, field)| refers(&field.ty).is_some_and(|kind| !acts(kind)))
+            .filter(|(index, field)| {
+                refers(&field.ty).is_some_and(|kind| !acts(kind)) && !changes(*index)
+            })
             .map(|(field, _)| field)
             .collect();
         match shared.is_empty() {
@@ -161,8 +188,30 @@ impl Way {
         }
     }
 
+    /// The claims that something in between may have decided before; nothing where that is no matter.
+    pub fn decided(&self) -> Option<&[Literal]> {
+        match self {
+            Way::Branch { claims, .. } => Some(claims),
+            _ => None,
+        }
+    }
+
+    /// The goal that is reached in the end, if it is another one.
+    pub fn end(&self) -> Option<usize> {
+        match self {
+            Way::After { goal } => Some(*goal),
+            _ => None,
+        }
+    }
+
     /// Whether an action with its outcome has the outcome in this way.
-    pub fn is_taken(&self, model: &Model, mirror: &Mirror, action: &Action, outcome: Outcome) -> bool {
+    pub fn is_taken(
+        &self,
+        model: &Model,
+        mirror: &Mirror,
+        action: &Action,
+        outcome: Outcome,
+    ) -> bool {
         self.distance(model, mirror, action, outcome) == 0.0
     }
 
@@ -203,10 +252,21 @@ impl Way {
                 });
                 least
             }
-            Way::Twin { pick, shared } => match twin(model, mirror, action, outcome, *pick, *shared) {
-                true => 0.0,
-                false => 1.0,
-            },
+            Way::Twin { pick, shared } => {
+                match twin(model, mirror, action, outcome, *pick, *shared) {
+                    true => 0.0,
+                    false => 1.0,
+                }
+            }
+            Way::Credentials { forged } => {
+                let such = match action.actor {
+                    Actor::Nobody => !forged,
+                    Actor::Forged(_) => *forged,
+                    _ => false,
+                };
+                if such { 0.0 } else { 1.0 }
+            }
+            Way::After { .. } => f64::INFINITY,
         }
     }
 }
@@ -248,7 +308,13 @@ fn watched(
         }
     };
     // Nothing outlives this, so that the number of the step does not matter.
-    model.apply_watched(&mut after, action, outcome, (u32::MAX, None), Some(&mut watch));
+    model.apply_watched(
+        &mut after,
+        action,
+        outcome,
+        (u32::MAX, None),
+        Some(&mut watch),
+    );
 }
 
 fn twin(
@@ -267,7 +333,8 @@ fn twin(
         (!value.has_unknown()).then(|| value.clone())
     };
     let such = |other: &Handle| {
-        let alike = shared.is_none() || field(one).is_some_and(|value| Some(value) == field(*other));
+        let alike =
+            shared.is_none() || field(one).is_some_and(|value| Some(value) == field(*other));
         *other != one && alike && {
             let mut same = action.clone();
             same.picks[pick] = Picked::Entity(*other);
