@@ -192,7 +192,11 @@ impl Drawer {
     pub fn path(&self, domain: &Domain, value: &Value) -> Vec<usize> {
         match (self, domain) {
             (Drawer::OneOf(drawers), Domain::OneOf(domains)) if drawers.len() > 1 => {
-                let Some(index) = domains.iter().position(|d| d.contains(value)) else {
+                // A constant stands out among all the texts that it could be one of.
+                let constant = |d: &Domain| matches!(d, Domain::Constant(c) if c == value);
+                let index = (domains.iter().position(constant))
+                    .or_else(|| domains.iter().position(|d| d.contains(value)));
+                let Some(index) = index else {
                     return Vec::new();
                 };
                 let mut path = vec![index];
