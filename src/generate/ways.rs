@@ -342,6 +342,5 @@ fn twin(
                 && model.predict(mirror, &same, None).certain() == Some(outcome)
         }
     };
-    let found = mirror.live(one.kind).any(|other| such(&other));
-    found
+    mirror.live(one.kind).any(|other| such(&other))
 }
