@@ -13,7 +13,7 @@ use crate::model::mirror::Mirror;
 use crate::model::oracle::{Answer, Prediction, bind_answer};
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{By, Mode, Model};
+use crate::model::{By, Mode, Model, Request};
 
 /// A step that was sent: its id, its rule, and which outcome it had, if it had one.
 pub type Reached = (u32, usize, Option<Outcome>);
@@ -264,6 +264,13 @@ impl Judge {
             self.tainted
                 .extend(picks.filter(|h| Some(*h) != action.actor.handle()));
         }
+        self.conforms(
+            &definition.name,
+            definition.span.start,
+            &definition.request,
+            response,
+            event,
+        );
         self.leaks(
             &definition.name,
             definition.span.start,
@@ -590,6 +597,10 @@ impl Judge {
             );
             return;
         }
+        if let Some(read) = &invariant.read {
+            let place = invariant.span.start;
+            self.conforms(&invariant.name, place, &read.request, response, event);
+        }
         let mut names = self.invariant_names(invariant, due.entity);
         bind_answer(&mut names, Some(&answer));
         model.bind_lets(&mut names, &self.mirror, &invariant.lets);
@@ -691,6 +702,33 @@ impl Judge {
                     });
                 }
             }
+        }
+    }
+
+    /// Compares an answer with what the API says of itself. What is wrong about its description has no bearing on the
+    /// state, so that nothing is tainted.
+    fn conforms(
+        &mut self,
+        rule: &str,
+        place: usize,
+        request: &Request,
+        response: &Response,
+        event: usize,
+    ) {
+        let Some(described) = &self.model.openapi else {
+            return;
+        };
+        if response.truncated || !self.model.has_builtin("conformance") {
+            return;
+        }
+        let asked = (request.method.as_str(), request.path.as_str());
+        if let Some(mismatch) = described.mismatch(asked, response.status, response.json().as_ref())
+        {
+            let id = CheckId::Conformance {
+                rule: rule.to_owned(),
+            };
+            let finding = Finding::Undescribed(mismatch);
+            self.report(id, finding, None, Some(event), place, Vec::new());
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Model;
 use crate::model::expression::EvalError;
 use crate::model::mirror::Mirror;
+use crate::model::openapi::Mismatch;
 use crate::model::value::{Handle, Value};
 
 /// Which check failed. Two violations are of one failure when their ids are equal.
@@ -36,6 +37,11 @@ pub enum CheckId {
     },
     /// A 5xx.
     ServerError {
+        /// The rule, or the invariant whose read it answered.
+        rule: String,
+    },
+    /// An answer that the API's own description does not allow.
+    Conformance {
         /// The rule, or the invariant whose read it answered.
         rule: String,
     },
@@ -70,6 +76,7 @@ impl CheckId {
             CheckId::Returns { rule, check } => format!("{rule}.returns.{check}"),
             CheckId::Answer { rule, place } => format!("{rule}.answer.{place}"),
             CheckId::ServerError { rule } => format!("no_server_errors.{rule}"),
+            CheckId::Conformance { rule } => format!("conformance.{rule}"),
             CheckId::Invariant { name, rule } => format!("{name}.{rule}"),
             CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
             CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
@@ -102,6 +109,7 @@ impl fmt::Display for CheckId {
             CheckId::Returns { rule, check } => write!(f, "{rule} returns {check}"),
             CheckId::Answer { rule, place } => write!(f, "{rule}: the answer lacks {place}"),
             CheckId::ServerError { rule } => write!(f, "no_server_errors: {rule}"),
+            CheckId::Conformance { rule } => write!(f, "conformance: {rule}"),
             CheckId::Invariant { name, rule } => write!(f, "{name} after {rule}"),
             CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
             CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
@@ -145,6 +153,8 @@ pub enum Finding {
         /// The status.
         observed: u16,
     },
+    /// The answer is none that the API describes.
+    Undescribed(Mismatch),
     /// A value was shown that must not be.
     Shown {
         /// Whose.

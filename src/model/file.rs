@@ -17,6 +17,7 @@ use cel::common::ast::{Expr, operators as op};
 use super::diagnostics::{Mistake, ModelErrors, guess, nearest};
 use super::domain;
 use super::expression::{Expression, KindLayout, Layout, NativeFunction};
+use super::openapi::OpenApi;
 use super::reader::{Fields, Reader};
 use super::template::Template;
 use super::tree::{self, Data, Key, Node};
@@ -50,7 +51,12 @@ pub struct Notes {
     pub unchecked: Vec<(String, String)>,
 }
 
-pub(super) const BUILT_IN: &[&str] = &["no_server_errors", "isolation", "no_secrets_leaked"];
+pub(super) const BUILT_IN: &[&str] = &[
+    "no_server_errors",
+    "conformance",
+    "isolation",
+    "no_secrets_leaked",
+];
 
 /// The most bytes that a model file may have.
 const MAX_BYTES: usize = 4 << 20;
@@ -151,6 +157,7 @@ impl Model {
             notes: Notes::default(),
             created: BTreeSet::new(),
             misnamed: false,
+            folder: Path::new(path).parent().unwrap_or(Path::new("")),
         };
         for name in natives.keys() {
             if super::typing::is_function(name) || domain::is_generator(name) {
@@ -203,6 +210,8 @@ struct File<'a> {
     created: BTreeSet<KindId>,
     /// Whether a rule creates a kind that there is not, so that any kind may have been meant.
     misnamed: bool,
+    /// Where the model stands.
+    folder: &'a Path,
 }
 
 const RULE_KEYS: &[&str] = &[
@@ -259,6 +268,7 @@ impl File<'_> {
                 "rules",
                 "invariants",
                 "builtin",
+                "openapi",
             ],
         );
         let name = match top.get("model") {
@@ -304,6 +314,7 @@ impl File<'_> {
                 }
             }
         }
+        let openapi = top.get("openapi").and_then(|node| self.openapi(node));
         let kinds = self.kinds(&top);
         let globals = self.globals(&top);
         let rules = self.rules(&top);
@@ -333,10 +344,29 @@ impl File<'_> {
             invariants,
             tolerate,
             switched_off,
+            openapi,
             notes: Notes::default(),
             layout: Arc::new(layout),
             natives: BTreeMap::new(),
         }
+    }
+
+    /// Reads the API's own description, whose path is beside the model's.
+    fn openapi(&mut self, node: &Node) -> Option<OpenApi> {
+        let path = self
+            .reader
+            .string(node, "the path of an OpenAPI description")?;
+        let found = OpenApi::load(&self.folder.join(&path));
+        found
+            .map_err(|error| {
+                self.reader.mistake(
+                    node.span.clone(),
+                    format!("`{path}` is no description of an API: {error}"),
+                    "give the path of an OpenAPI 3 file, JSON or YAML, from the model's folder"
+                        .to_owned(),
+                );
+            })
+            .ok()
     }
 
     fn text_of(&mut self, fields: &Fields<'_>, key: &str) -> String {

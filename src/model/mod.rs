@@ -10,6 +10,7 @@ pub mod domain;
 pub mod expression;
 mod file;
 pub mod mirror;
+pub mod openapi;
 pub mod oracle;
 mod parts;
 mod reader;
@@ -58,6 +59,8 @@ pub struct Model {
     pub tolerate: Statuses,
     /// Built-in checks that the model switches off.
     pub switched_off: Vec<String>,
+    /// What the API says of itself, for the check `conformance`.
+    pub openapi: Option<openapi::OpenApi>,
     /// What `gainsay check` says of the model beside errors.
     pub notes: Notes,
     /// The layout that evaluation needs.

@@ -99,6 +99,9 @@ impl Book<'_> {
         }
         self.line(format_args!("\n## Built-in checks\n"));
         for name in BUILT_IN {
+            if *name == "conformance" && model.openapi.is_none() {
+                continue;
+            }
             let switch = match model.has_builtin(name) {
                 true => "on",
                 false => "off",

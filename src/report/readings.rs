@@ -102,6 +102,13 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
             ),
             edit: None,
         },
+        Finding::Undescribed(_) => Readings {
+            api: "it answers something else than its description promises, and clients are made from that.".to_owned(),
+            model: "the description that `openapi` names is wrong or of another version: correct it, or switch the \
+                    check off: `builtin: { conformance: false }`."
+                .to_owned(),
+            edit: None,
+        },
         Finding::Untrue { .. } | Finding::Late { .. } => claim(scene),
         Finding::Shown { owner, field, to } => {
             let owner = scene.names.get(*owner);

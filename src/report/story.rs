@@ -50,6 +50,9 @@ pub(super) fn headline(id: &CheckId) -> String {
         }
         CheckId::Answer { rule, place } => format!("the answer of {rule} lacks {place}"),
         CheckId::ServerError { rule } => format!("the server fails at {rule}"),
+        CheckId::Conformance { rule } => {
+            format!("the answer to {rule} is none that the API describes")
+        }
         CheckId::Invariant { name, rule } => format!("{name} does not hold after {rule}"),
         CheckId::Secret { rule, field } => format!("{rule} shows a secret: {field}"),
         CheckId::Isolation { rule, field } => format!("{rule} shows what is private: {field}"),
@@ -103,6 +106,9 @@ impl Teller<'_> {
             }
             CheckId::ServerError { rule } => {
                 format!("A server may refuse, but not fail (no_server_errors), at {rule}")
+            }
+            CheckId::Conformance { rule } => {
+                format!("The API's own description (conformance) speaks of {rule}, at")
             }
             CheckId::Invariant { name, .. } => format!("The invariant {name} says"),
             CheckId::Secret { field, .. } => {
@@ -266,6 +272,10 @@ impl Teller<'_> {
                     &self.pair("came", &format!("{observed} {}", scene.body(response, 12))),
                 );
             }
+            Finding::Undescribed(mismatch) => {
+                out.push_str(&self.pair("expected", &mismatch.expected));
+                out.push_str(&self.pair("came", &scene.text(&mismatch.observed)));
+            }
             Finding::Untrue {
                 claim,
                 reason,
@@ -322,6 +332,7 @@ impl Teller<'_> {
             Some((exchange, true)),
             CheckId::Invariant { name, .. }
             | CheckId::ServerError { rule: name }
+            | CheckId::Conformance { rule: name }
             | CheckId::Secret { rule: name, .. }
             | CheckId::Isolation { rule: name, .. },
         ) = (scene.shown_by(), &violation.id)

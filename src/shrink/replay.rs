@@ -65,6 +65,7 @@ impl<'a> Search<'a> {
     fn watched(&self) -> Option<usize> {
         let (CheckId::Invariant { name, .. }
         | CheckId::ServerError { rule: name }
+        | CheckId::Conformance { rule: name }
         | CheckId::Secret { rule: name, .. }
         | CheckId::Isolation { rule: name, .. }) = &self.id
         else {

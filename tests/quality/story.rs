@@ -118,6 +118,12 @@ fn finding(names: &HandleNames, finding: &Finding) -> String {
         Finding::ServerError { observed } => {
             format!("expected no server error, observed {observed}")
         }
+        Finding::Undescribed(mismatch) => {
+            format!(
+                "expected {}, observed {}",
+                mismatch.expected, mismatch.observed
+            )
+        }
         Finding::Untrue {
             claim,
             reason,
