@@ -23,7 +23,7 @@ use super::ways::Way;
 const BUDGET: usize = 6_000;
 
 /// How many actions are searched for at most, found or not.
-const SHOTS: usize = 24_000;
+const SHOTS: usize = 60_000;
 
 /// How long the dives for ways are at most.
 const NEAR: usize = 16;
