@@ -22,12 +22,6 @@ use super::ways::Way;
 /// How many steps are rehearsed at most. A count, not a time, so that every machine learns the same.
 const BUDGET: usize = 6_000;
 
-/// How many actions are searched for at most, found or not.
-const SHOTS: usize = 60_000;
-
-/// How long the dives for ways are at most.
-const NEAR: usize = 16;
-
 /// How long the dives are, round after round.
 const DIVES: [usize; 6] = [8, 16, 24, 32, 40, 48];
 
@@ -70,7 +64,6 @@ struct Explorer<'a> {
     makings: Vec<Option<Recipe>>,
     open: Vec<usize>,
     spent: usize,
-    shots: usize,
 }
 
 /// Finds a recipe for each goal that it can, and adds the goals that are reached by a detour.
@@ -118,7 +111,6 @@ impl<'a> Explorer<'a> {
             makings: vec![None; prepared.model.kinds.len()],
             open,
             spent: 0,
-            shots: 0,
         };
         for rule in &prepared.setup {
             let root = explorer.nodes.len() - 1;
@@ -140,12 +132,10 @@ impl<'a> Explorer<'a> {
         self.look(0, None);
         'rounds: for length in DIVES {
             for goal in self.open.clone() {
-                if self.exhausted() {
+                if self.spent >= BUDGET {
                     break 'rounds;
                 }
-                // Ways are many, and some are none: whoever is not near one soon never will be.
-                let near = self.prepared.goals[goal].way.is_none() || length <= NEAR;
-                if near && self.open.contains(&goal) {
+                if self.open.contains(&goal) {
                     self.dive(goal, length);
                 }
             }
@@ -244,10 +234,6 @@ impl<'a> Explorer<'a> {
         )
     }
 
-    fn exhausted(&self) -> bool {
-        self.spent >= BUDGET || self.shots >= SHOTS
-    }
-
     /// Tries something in a state: the state after it, and what came into being.
     fn attempt(&mut self, from: usize, aim: Aim, fixed: Fixed<'_>) -> Option<(Node, Vec<Handle>)> {
         let node = &self.nodes[from];
@@ -260,14 +246,12 @@ impl<'a> Explorer<'a> {
             recent: 50,
         };
         let (action, outcome) = match aim {
-            Aim::Outcome(rule, outcome) => (bow.shoot(rule, outcome, fixed), outcome),
+            Aim::Outcome(rule, outcome) => (bow.shoot(rule, outcome, fixed)?, outcome),
             Aim::Goal(goal) => (
-                bow.reach(goal, fixed, TRIES),
+                bow.reach(goal, fixed, TRIES)?,
                 self.prepared.goals[goal].outcome,
             ),
         };
-        self.shots += 1;
-        let action = action?;
         self.spent += 1;
         let step = Step {
             id: node.next_step,
@@ -475,7 +459,7 @@ impl<'a> Explorer<'a> {
                 focus.push(handle);
             }
             at = self.keep(after, &created);
-            if !self.open.contains(&goal) || self.exhausted() {
+            if !self.open.contains(&goal) || self.spent >= BUDGET {
                 return;
             }
         }
