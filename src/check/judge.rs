@@ -722,8 +722,7 @@ impl Judge {
             return;
         }
         let asked = (request.method.as_str(), request.path.as_str());
-        if let Some(mismatch) = described.mismatch(asked, response.status, response.json().as_ref())
-        {
+        if let Some(mismatch) = described.mismatch(asked, response.status, &response.body) {
             let id = CheckId::Conformance {
                 rule: rule.to_owned(),
             };

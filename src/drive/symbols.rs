@@ -226,25 +226,18 @@ const LARGE: u64 = 10_000;
 
 /// Whether a field gets its value from answers.
 fn learned(model: &Model, kind: KindId, field: usize) -> bool {
-    fn any(effects: &[Effect], at: KindId, position: usize) -> bool {
-        effects.iter().any(|effect| match effect {
-            Effect::Create { kind, fields, .. } => {
-                let template = fields.get(position).and_then(Option::as_ref);
-                *kind == at && template.is_some_and(Template::needs_answer)
-            }
-            Effect::Set { place, value } => {
-                place.kind == Some(at) && place.field == position && value.needs_answer()
-            }
-            Effect::Each { effects, .. } | Effect::When { effects, .. } => {
-                any(effects, at, position)
-            }
-            Effect::Unset(_) | Effect::Delete { .. } => false,
-        })
-    }
-    let successes = model.rules.iter().flat_map(|rule| &rule.successes);
-    successes
-        .into_iter()
-        .any(|success| any(&success.effects, kind, field))
+    model.effects().any(|effect| match effect {
+        Effect::Create {
+            kind: made, fields, ..
+        } => {
+            let template = fields.get(field).and_then(Option::as_ref);
+            *made == kind && template.is_some_and(Template::needs_answer)
+        }
+        Effect::Set { place, value } => {
+            place.kind == Some(kind) && place.field == field && value.needs_answer()
+        }
+        _ => false,
+    })
 }
 
 /// The texts in a value: its own, and, of a secret, those within lists and maps too.

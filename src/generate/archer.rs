@@ -49,7 +49,7 @@ impl Archer<'_> {
         self.runner.rng().random_range(0..bound.max(1))
     }
 
-    fn shoot(&mut self, rule: usize, outcome: Outcome, fixed: Fixed<'_>) -> Option<Action> {
+    fn bow(&mut self) -> Bow<'_> {
         Bow {
             prepared: self.prepared,
             mirror: &self.draft.mirror,
@@ -57,18 +57,14 @@ impl Archer<'_> {
             fresh: &mut self.draft.fresh,
             recent: self.draft.temper.recent,
         }
-        .shoot(rule, outcome, fixed)
+    }
+
+    fn shoot(&mut self, rule: usize, outcome: Outcome, fixed: Fixed<'_>) -> Option<Action> {
+        self.bow().shoot(rule, outcome, fixed)
     }
 
     fn reach(&mut self, goal: usize, fixed: Fixed<'_>, tries: usize) -> Option<Action> {
-        Bow {
-            prepared: self.prepared,
-            mirror: &self.draft.mirror,
-            runner: self.runner,
-            fresh: &mut self.draft.fresh,
-            recent: self.draft.temper.recent,
-        }
-        .reach(goal, fixed, tries)
+        self.bow().reach(goal, fixed, tries)
     }
 
     fn take(&mut self, action: Action) -> Step {

@@ -13,7 +13,7 @@ use crate::model::expression::{Expression, Uses};
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{KindId, Value};
-use crate::model::{By, Effect, Model, Rule};
+use crate::model::{By, Effect, Model, Place, Rule};
 
 use super::demand::Want;
 
@@ -50,8 +50,22 @@ type Clause = Vec<(IdedExpr, Want)>;
 impl Vocabulary {
     pub fn of(model: &Model) -> Vocabulary {
         let mut vocabulary = Vocabulary::default();
-        for success in model.rules.iter().flat_map(|rule| &rule.successes) {
-            vocabulary.read(&success.effects);
+        for effect in model.effects() {
+            match effect {
+                Effect::Create { kind, fields, .. } => {
+                    for (field, template) in fields.iter().enumerate() {
+                        vocabulary.add(Some(*kind), field, template.as_ref());
+                    }
+                }
+                Effect::Set { place, value } => {
+                    vocabulary.change(place);
+                    if place.keys.is_empty() {
+                        vocabulary.add(place.kind, place.field, Some(value));
+                    }
+                }
+                Effect::Unset(place) => vocabulary.change(place),
+                _ => {}
+            }
         }
         vocabulary
     }
@@ -61,29 +75,9 @@ impl Vocabulary {
         self.changing.contains(&(kind, field))
     }
 
-    fn read(&mut self, effects: &[Effect]) {
-        for effect in effects {
-            match effect {
-                Effect::Create { kind, fields, .. } => {
-                    for (field, template) in fields.iter().enumerate() {
-                        self.add(Some(*kind), field, template.as_ref());
-                    }
-                }
-                Effect::Set { place, value } => {
-                    self.changing
-                        .extend(place.kind.map(|kind| (kind, place.field)));
-                    if place.keys.is_empty() {
-                        self.add(place.kind, place.field, Some(value));
-                    }
-                }
-                Effect::Unset(place) => {
-                    self.changing
-                        .extend(place.kind.map(|kind| (kind, place.field)));
-                }
-                Effect::Each { effects, .. } | Effect::When { effects, .. } => self.read(effects),
-                _ => {}
-            }
-        }
+    fn change(&mut self, place: &Place) {
+        let kind = place.kind.map(|kind| (kind, place.field));
+        self.changing.extend(kind);
     }
 
     fn add(&mut self, kind: Option<KindId>, field: usize, template: Option<&Template>) {
@@ -322,14 +316,13 @@ impl<'a> Glossary<'a> {
                 let Expr::Ident(plural) = &over.iter_range.expr else {
                     return;
                 };
-                let kind = self.model.kinds.iter().position(|k| k.plural == *plural);
-                let Some(kind) = kind.and_then(|k| u16::try_from(k).ok()) else {
+                let Some(kind) = self.model.layout.plural(plural) else {
                     return;
                 };
                 let Some(predicate) = predicate(&over.loop_step) else {
                     return;
                 };
-                let bound = BTreeMap::from([(over.iter_var.as_str(), KindId(kind))]);
+                let bound = BTreeMap::from([(over.iter_var.as_str(), kind)]);
                 let mut parts = Vec::new();
                 flatten(predicate, op::LOGICAL_AND, &mut parts);
                 for part in parts {

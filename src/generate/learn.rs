@@ -14,13 +14,19 @@ use crate::model::value::{Handle, KindId, Value};
 use super::demand::Want;
 use super::generator::{Goal, Prepared, runner};
 use super::plan::Step;
-use super::recipe::{End, Recipe, kept, reduced};
+use super::recipe::{End, Instruction, Recipe, kept, reduced};
 use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed, TRIES};
 use super::ways::Way;
 
 /// How many steps are rehearsed at most. A count, not a time, so that every machine learns the same.
 const BUDGET: usize = 6_000;
+
+/// How many actions are searched for at most, found or not.
+const SHOTS: usize = 60_000;
+
+/// How long the dives for ways are at most.
+const NEAR: usize = 16;
 
 /// How long the dives are, round after round.
 const DIVES: [usize; 6] = [8, 16, 24, 32, 40, 48];
@@ -37,11 +43,20 @@ const ANOTHER: u32 = 8;
 /// A state that was reached.
 struct Node {
     mirror: Mirror,
-    parent: Option<usize>,
-    /// The step that led here.
-    step: Option<Step>,
+    /// How; nothing where a plan starts.
+    arrival: Option<Arrival>,
     next_step: u32,
     fresh: u32,
+}
+
+/// How a state was reached.
+struct Arrival {
+    /// The state before.
+    parent: usize,
+    /// The step that led on from there.
+    step: Step,
+    outcome: Outcome,
+    created: Vec<Handle>,
 }
 
 /// What is tried in a state.
@@ -64,6 +79,7 @@ struct Explorer<'a> {
     makings: Vec<Option<Recipe>>,
     open: Vec<usize>,
     spent: usize,
+    shots: usize,
 }
 
 /// Finds a recipe for each goal that it can, and adds the goals that are reached by a detour.
@@ -101,8 +117,7 @@ impl<'a> Explorer<'a> {
             runner: runner(0x006c_6561_726e),
             nodes: vec![Node {
                 mirror: prepared.start(),
-                parent: None,
-                step: None,
+                arrival: None,
                 next_step: 1,
                 fresh: 0,
             }],
@@ -111,16 +126,15 @@ impl<'a> Explorer<'a> {
             makings: vec![None; prepared.model.kinds.len()],
             open,
             spent: 0,
+            shots: 0,
         };
         for rule in &prepared.setup {
             let root = explorer.nodes.len() - 1;
-            if let Some((node, _)) =
-                explorer.attempt(root, Aim::Outcome(*rule, Outcome::Ok(0)), Fixed::default())
-            {
+            let aim = Aim::Outcome(*rule, Outcome::Ok(0));
+            if let Some(node) = explorer.attempt(root, aim, Fixed::default()) {
                 // What a set-up makes is there before every recipe.
                 explorer.nodes = vec![Node {
-                    parent: None,
-                    step: None,
+                    arrival: None,
                     ..node
                 }];
             }
@@ -132,10 +146,12 @@ impl<'a> Explorer<'a> {
         self.look(0, None);
         'rounds: for length in DIVES {
             for goal in self.open.clone() {
-                if self.spent >= BUDGET {
+                if self.exhausted() {
                     break 'rounds;
                 }
-                if self.open.contains(&goal) {
+                // Ways are many, and some are none: whoever is not near one soon never will be.
+                let near = self.prepared.goals[goal].way.is_none() || length <= NEAR;
+                if near && self.open.contains(&goal) {
                     self.dive(goal, length);
                 }
             }
@@ -199,26 +215,15 @@ impl<'a> Explorer<'a> {
                         picks: &picks,
                         ..Fixed::default()
                     };
-                    let (after, _) =
-                        self.attempt(node, Aim::Outcome(rule, Outcome::Ok(0)), fixed)?;
+                    let after = self.attempt(node, Aim::Outcome(rule, Outcome::Ok(0)), fixed)?;
                     node = self.nodes.len();
                     self.nodes.push(after);
                 }
-                let (actor, picks) = instruction.players(&roles);
-                let fixed = Fixed {
-                    actor,
-                    picks: &picks,
-                    hints: &instruction.hints,
-                    ..Fixed::default()
-                };
                 let aim = match index == last {
                     true => Aim::Goal(goal),
                     false => Aim::Outcome(instruction.rule, instruction.outcome),
                 };
-                let (after, created) = self.attempt(node, aim, fixed)?;
-                if let Some(step) = &after.step {
-                    instruction.settle(&mut roles, &step.action, &created);
-                }
+                let after = self.follow(node, instruction, aim, &mut roles)?;
                 node = self.nodes.len();
                 self.nodes.push(after);
             }
@@ -234,24 +239,46 @@ impl<'a> Explorer<'a> {
         )
     }
 
-    /// Tries something in a state: the state after it, and what came into being.
-    fn attempt(&mut self, from: usize, aim: Aim, fixed: Fixed<'_>) -> Option<(Node, Vec<Handle>)> {
+    fn exhausted(&self) -> bool {
+        self.spent >= BUDGET || self.shots >= SHOTS
+    }
+
+    /// Follows an instruction of a recipe in a state: the state after it.
+    fn follow(
+        &mut self,
+        from: usize,
+        instruction: &Instruction,
+        aim: Aim,
+        roles: &mut [Option<Handle>],
+    ) -> Option<Node> {
+        let (actor, picks) = instruction.players(roles);
+        let fixed = Fixed {
+            actor,
+            picks: &picks,
+            hints: &instruction.hints,
+            ..Fixed::default()
+        };
+        let after = self.attempt(from, aim, fixed)?;
+        if let Some(Arrival { step, created, .. }) = &after.arrival {
+            instruction.settle(roles, &step.action, created);
+        }
+        Some(after)
+    }
+
+    /// Tries something in a state: the state after it.
+    fn attempt(&mut self, from: usize, aim: Aim, fixed: Fixed<'_>) -> Option<Node> {
         let node = &self.nodes[from];
         let mut fresh = node.fresh;
-        let mut bow = Bow {
-            prepared: self.prepared,
-            mirror: &node.mirror,
-            runner: &mut self.runner,
-            fresh: &mut fresh,
-            recent: 50,
-        };
+        let mut bow = bow(self.prepared, &node.mirror, &mut self.runner, &mut fresh);
         let (action, outcome) = match aim {
-            Aim::Outcome(rule, outcome) => (bow.shoot(rule, outcome, fixed)?, outcome),
+            Aim::Outcome(rule, outcome) => (bow.shoot(rule, outcome, fixed), outcome),
             Aim::Goal(goal) => (
-                bow.reach(goal, fixed, TRIES)?,
+                bow.reach(goal, fixed, TRIES),
                 self.prepared.goals[goal].outcome,
             ),
         };
+        self.shots += 1;
+        let action = action?;
         self.spent += 1;
         let step = Step {
             id: node.next_step,
@@ -259,18 +286,18 @@ impl<'a> Explorer<'a> {
         };
         let mut mirror = node.mirror.clone();
         let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
-        if rehearsed.assumed != outcome {
-            return None;
-        }
         let next_step = node.next_step + 1;
-        let after = Node {
+        (rehearsed.assumed == outcome).then(|| Node {
             mirror,
-            parent: Some(from),
-            step: Some(step),
+            arrival: Some(Arrival {
+                parent: from,
+                step,
+                outcome,
+                created: rehearsed.created,
+            }),
             next_step,
             fresh,
-        };
-        Some((after, rehearsed.created))
+        })
     }
 
     /// Looks which goals can be reached from a state, given the rule that led there.
@@ -282,12 +309,12 @@ impl<'a> Explorer<'a> {
             if rule.is_some_and(|rule| !definition.wakers[rule]) {
                 continue;
             }
-            let Some((after, _)) = self.attempt(node, Aim::Goal(goal), Fixed::default()) else {
+            let Some(after) = self.attempt(node, Aim::Goal(goal), Fixed::default()) else {
                 continue;
             };
             found = true;
-            if let Some(step) = after.step {
-                self.reached(goal, node, step, &mut ways);
+            if let Some(arrival) = after.arrival {
+                self.reached(goal, node, arrival.step, &mut ways);
             }
         }
         if found && !self.landmarks.contains(&node) {
@@ -334,45 +361,38 @@ impl<'a> Explorer<'a> {
         Recipe::new(model, &self.prepared.drawers, root, &steps)
     }
 
-    /// Keeps a state, and the way to the kinds of entity that came into being for the first time.
-    fn keep(&mut self, after: Node, created: &[Handle]) -> usize {
-        let rule = after.step.as_ref().map(|s| s.action.rule);
+    /// Keeps a state, the way to the kinds of entity that came into being for the first time, and which ways of its
+    /// outcome the step that led there has taken.
+    fn keep(&mut self, mut after: Node) -> usize {
         let at = self.nodes.len();
+        let arrival = after.arrival.take();
         self.nodes.push(after);
+        let Some(arrival) = arrival else { return at };
+        let Arrival {
+            parent,
+            step,
+            outcome,
+            created,
+        } = &arrival;
         for handle in created {
             let kind = usize::from(handle.kind.0);
             if self.makings[kind].is_none() {
-                let step = self.nodes[at].step.clone();
-                let parent = self.nodes[at].parent;
-                if let (Some(step), Some(parent)) = (step, parent) {
-                    let end = End::Kind(handle.kind);
-                    self.makings[kind] = self.recipe(parent, step, end, &mut Vec::new());
-                }
+                let end = End::Kind(handle.kind);
+                self.makings[kind] = self.recipe(*parent, step.clone(), end, &mut Vec::new());
             }
         }
-        self.notice(at);
-        self.look(at, rule);
-        at
-    }
-
-    /// Notices which ways the step that led to a state has taken.
-    fn notice(&mut self, at: usize) {
-        let node = &self.nodes[at];
-        let (Some(parent), Some(step)) = (node.parent, node.step.clone()) else {
-            return;
-        };
-        let mirror = self.nodes[parent].mirror.clone();
-        let mut after = mirror.clone();
-        let Some(rehearsed) = rehearse_step(&self.prepared.model, &mut after, &step) else {
-            return;
-        };
-        for goal in &self.prepared.ways[step.action.rule] {
+        let rule = step.action.rule;
+        for goal in &self.prepared.ways[rule] {
+            let before = &self.nodes[*parent].mirror;
             if self.open.contains(goal)
-                && (self.prepared).is_reached(*goal, &mirror, &step.action, rehearsed.assumed)
+                && (self.prepared).is_reached(*goal, before, &step.action, *outcome)
             {
-                self.reached(*goal, parent, step.clone(), &mut Vec::new());
+                self.reached(*goal, *parent, step.clone(), &mut Vec::new());
             }
         }
+        self.nodes[at].arrival = Some(arrival);
+        self.look(at, Some(rule));
+        at
     }
 
     /// Makes another entity of a kind, as the first one was made.
@@ -382,32 +402,21 @@ impl<'a> Explorer<'a> {
         };
         let mut roles = vec![None; recipe.roles];
         for instruction in &recipe.steps {
-            let (actor, picks) = instruction.players(&roles);
-            let fixed = Fixed {
-                actor,
-                picks: &picks,
-                hints: &instruction.hints,
-                ..Fixed::default()
-            };
-            let (rule, outcome) = (instruction.rule, instruction.outcome);
-            let Some((after, created)) = self.attempt(at, Aim::Outcome(rule, outcome), fixed)
-            else {
+            let aim = Aim::Outcome(instruction.rule, instruction.outcome);
+            let Some(after) = self.follow(at, instruction, aim, &mut roles) else {
                 break;
             };
-            if let Some(step) = &after.step {
-                instruction.settle(&mut roles, &step.action, &created);
-            }
-            at = self.keep(after, &created);
+            at = self.keep(after);
         }
         at
     }
 
     fn path(&self, node: usize) -> Vec<Step> {
         let mut steps = Vec::new();
-        let mut at = Some(node);
-        while let Some(node) = at {
-            steps.extend(self.nodes[node].step.clone());
-            at = self.nodes[node].parent;
+        let mut at = node;
+        while let Some(arrival) = &self.nodes[at].arrival {
+            steps.push(arrival.step.clone());
+            at = arrival.parent;
         }
         steps.reverse();
         steps
@@ -420,7 +429,8 @@ impl<'a> Explorer<'a> {
         for _ in 0..6 {
             let sample = self.runner.rng().random_range(0..self.landmarks.len());
             let landmark = self.landmarks[sample];
-            let there = self.distance(goal, landmark);
+            let mirror = self.nodes[landmark].mirror.clone();
+            let there = self.distance(goal, &mirror, self.nodes[landmark].fresh);
             if there < distance {
                 (at, distance) = (landmark, there);
             }
@@ -436,30 +446,28 @@ impl<'a> Explorer<'a> {
                 let kind = picks[self.runner.rng().random_range(0..picks.len())].kind;
                 at = self.another(kind, at);
             }
-            let mut best: Option<(f64, Node, Vec<Handle>)> = None;
+            let mut best: Option<(f64, Node)> = None;
             for _ in 0..CHOICES {
-                let Some((after, created)) = self.toward(at, rule, outcome, favourite, &focus, 5)
-                else {
+                let Some(after) = self.toward(at, rule, outcome, favourite, &focus, 5) else {
                     continue;
                 };
-                self.nodes.push(after);
-                let there = self.distance(goal, self.nodes.len() - 1);
-                let after = self.nodes.pop();
-                let Some(after) = after else { continue };
-                if best.as_ref().is_none_or(|(least, ..)| there < *least) {
-                    best = Some((there, after, created));
+                let there = self.distance(goal, &after.mirror, after.fresh);
+                if best.as_ref().is_none_or(|(least, _)| there < *least) {
+                    best = Some((there, after));
                 }
             }
-            let Some((_, after, created)) = best else {
+            let Some((_, after)) = best else {
                 return;
             };
-            let picks = after.step.iter().flat_map(|s| &s.action.picks);
-            for handle in picks.filter_map(|p| p.handle()).chain(created.clone()) {
-                focus.retain(|h| *h != handle);
-                focus.push(handle);
+            if let Some(Arrival { step, created, .. }) = &after.arrival {
+                let picks = step.action.picks.iter().filter_map(|p| p.handle());
+                for handle in picks.chain(created.iter().copied()) {
+                    focus.retain(|h| *h != handle);
+                    focus.push(handle);
+                }
             }
-            at = self.keep(after, &created);
-            if !self.open.contains(&goal) || self.spent >= BUDGET {
+            at = self.keep(after);
+            if !self.open.contains(&goal) || self.exhausted() {
                 return;
             }
         }
@@ -483,8 +491,8 @@ impl<'a> Explorer<'a> {
         favourite: Option<Handle>,
         focus: &[Handle],
         depth: usize,
-    ) -> Option<(Node, Vec<Handle>)> {
-        let mut candidates = match self.missing(rule, node).first() {
+    ) -> Option<Node> {
+        let mut candidates = match self.missing(rule, &self.nodes[node].mirror).first() {
             Some(kind) => self.prepared.statics.makers(*kind),
             None => self.prepared.statics.producers(rule, outcome),
         };
@@ -516,13 +524,12 @@ impl<'a> Explorer<'a> {
     }
 
     /// The kinds that a rule needs and nothing exists of.
-    fn missing(&self, rule: usize, node: usize) -> Vec<KindId> {
+    fn missing(&self, rule: usize, mirror: &Mirror) -> Vec<KindId> {
         let rule = &self.prepared.model.rules[rule];
         let by = match rule.by {
             By::Kind(kind) => Some(kind),
             By::Anyone => None,
         };
-        let mirror = &self.nodes[node].mirror;
         by.into_iter()
             .chain(rule.picks.iter().map(|p| p.kind))
             .filter(|kind| mirror.live(*kind).next().is_none())
@@ -530,22 +537,21 @@ impl<'a> Explorer<'a> {
     }
 
     /// How far a state is from a goal: the least that was found among some principals and picks.
-    fn distance(&mut self, goal: usize, node: usize) -> f64 {
+    fn distance(&mut self, goal: usize, mirror: &Mirror, fresh: u32) -> f64 {
         let prepared = self.prepared;
         let goal = &prepared.goals[goal];
         let Some(demands) = &goal.demands else {
             return f64::INFINITY;
         };
-        let missing = self.missing(goal.rule, node).len();
+        let missing = self.missing(goal.rule, mirror).len();
         if missing > 0 {
             return 100.0 * missing as f64;
         }
         let rule = &prepared.model.rules[goal.rule];
         let beyond = match &goal.way {
             None | Some(Way::Where(_)) => 0.0,
-            Some(way) => self.beyond(goal.rule, goal.outcome, way, node),
+            Some(way) => self.beyond((goal.rule, goal.outcome), way, mirror, fresh),
         };
-        let mirror = &self.nodes[node].mirror;
         let mut least = f64::INFINITY;
         for sample in 0..8 {
             let action = sampled(prepared, &mut self.runner, mirror, goal.rule, sample < 3);
@@ -572,24 +578,42 @@ impl<'a> Explorer<'a> {
     }
 
     /// How far those who have a goal's outcome are from having it in its way.
-    fn beyond(&mut self, rule: usize, outcome: Outcome, way: &Way, node: usize) -> f64 {
-        let mirror = &self.nodes[node].mirror;
+    fn beyond(
+        &mut self,
+        (rule, outcome): (usize, Outcome),
+        way: &Way,
+        mirror: &Mirror,
+        fresh: u32,
+    ) -> f64 {
         let mut least = NOT_YET;
         for _ in 0..CHOICES {
-            let mut fresh = self.nodes[node].fresh;
-            let action = Bow {
-                prepared: self.prepared,
-                mirror,
-                runner: &mut self.runner,
-                fresh: &mut fresh,
-                recent: 50,
-            }
-            .shoot(rule, outcome, Fixed::default());
+            let mut fresh = fresh;
+            let action = bow(self.prepared, mirror, &mut self.runner, &mut fresh).shoot(
+                rule,
+                outcome,
+                Fixed::default(),
+            );
             if let Some(action) = action {
                 least = least.min(way.distance(&self.prepared.model, mirror, &action, outcome));
             }
         }
         least
+    }
+}
+
+/// What searches for actions in a state.
+fn bow<'a>(
+    prepared: &'a Prepared,
+    mirror: &'a Mirror,
+    runner: &'a mut TestRunner,
+    fresh: &'a mut u32,
+) -> Bow<'a> {
+    Bow {
+        prepared,
+        mirror,
+        runner,
+        fresh,
+        recent: 50,
     }
 }
 

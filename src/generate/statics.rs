@@ -153,7 +153,7 @@ impl Statics {
 
 impl Reach {
     fn effects(&mut self, model: &Model, effects: &[Effect]) {
-        for effect in effects {
+        for effect in Effect::all(effects) {
             match effect {
                 Effect::Create { kind, .. } => {
                     self.creates.insert(*kind);
@@ -168,9 +168,7 @@ impl Reach {
                     }
                 },
                 Effect::Delete { kind, .. } => self.deletes.extend(*kind),
-                Effect::Each { effects, .. } | Effect::When { effects, .. } => {
-                    self.effects(model, effects);
-                }
+                Effect::Each { .. } | Effect::When { .. } => {}
             }
         }
     }

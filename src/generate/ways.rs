@@ -80,8 +80,7 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
     }
     for (index, success) in definition.successes.iter().enumerate() {
         let outcome = Outcome::Ok(index);
-        let mut nth = 0;
-        each(&success.effects, &mut |effect| {
+        for (nth, effect) in Effect::all(&success.effects).enumerate() {
             match effect {
                 Effect::When {
                     when: Some(when), ..
@@ -103,8 +102,7 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
                 }
                 _ => {}
             }
-            nth += 1;
-        });
+        }
         for (pick, shared) in twins(model, vocabulary, definition, &success.effects) {
             ways.push((outcome, Way::Twin { pick, shared }));
         }
@@ -122,8 +120,7 @@ fn twins(
 ) -> Vec<(usize, Option<usize>)> {
     let mut twins = Vec::new();
     for (index, pick) in rule.picks.iter().enumerate() {
-        let mut changed = false;
-        each(effects, &mut |effect| {
+        let changed = Effect::all(effects).any(|effect| {
             let changes = match effect {
                 Effect::Set { place, .. } | Effect::Unset(place) => {
                     place.entity.as_ref().and_then(name)
@@ -131,7 +128,7 @@ fn twins(
                 Effect::Delete { what, .. } => name(what),
                 _ => None,
             };
-            changed |= changes == Some(pick.name.as_ref());
+            changes == Some(pick.name.as_ref())
         });
         if !changed {
             continue;
@@ -156,27 +153,6 @@ fn twins(
         }
     }
     twins
-}
-
-fn each<'a>(effects: &'a [Effect], see: &mut dyn FnMut(&'a Effect)) {
-    for effect in effects {
-        see(effect);
-        match effect {
-            Effect::Each { effects, .. } | Effect::When { effects, .. } => each(effects, see),
-            _ => {}
-        }
-    }
-}
-
-fn nth(effects: &[Effect], wanted: usize) -> Option<&Effect> {
-    let (mut at, mut found) = (0, None);
-    each(effects, &mut |effect| {
-        if at == wanted {
-            found = Some(effect);
-        }
-        at += 1;
-    });
-    found
 }
 
 impl Way {
@@ -298,7 +274,8 @@ fn watched(
     let Outcome::Ok(success) = outcome else {
         return;
     };
-    let Some(wanted) = nth(&model.rules[action.rule].successes[success].effects, effect) else {
+    let effects = &model.rules[action.rule].successes[success].effects;
+    let Some(wanted) = Effect::all(effects).nth(effect) else {
         return;
     };
     let mut after = mirror.clone();

@@ -89,7 +89,7 @@ pub struct KindLayout {
 
 impl Layout {
     /// The kind whose plural this is.
-    fn plural(&self, name: &str) -> Option<KindId> {
+    pub(crate) fn plural(&self, name: &str) -> Option<KindId> {
         let index = self.kinds.iter().position(|k| k.plural == name)?;
         Some(KindId(u16::try_from(index).ok()?))
     }

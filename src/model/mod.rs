@@ -371,6 +371,25 @@ pub enum Effect {
     },
 }
 
+impl Effect {
+    /// All of some effects and those within them, in the order in which they stand in the file.
+    pub fn all(effects: &[Effect]) -> impl Iterator<Item = &Effect> {
+        let mut levels = vec![effects.iter()];
+        std::iter::from_fn(move || {
+            loop {
+                let Some(effect) = levels.last_mut()?.next() else {
+                    levels.pop();
+                    continue;
+                };
+                if let Effect::Each { effects, .. } | Effect::When { effects, .. } = effect {
+                    levels.push(effects.iter());
+                }
+                return Some(effect);
+            }
+        })
+    }
+}
+
 /// A place in the mirror: `proposal.votes[actor]`, or a global.
 #[derive(Debug)]
 pub struct Place {

@@ -71,19 +71,20 @@ pub struct Applied {
 }
 
 impl Model {
-    /// Whether any rule deletes entities of a kind.
-    pub fn deletes(&self, kind: KindId) -> bool {
-        fn any(effects: &[Effect], kind: KindId) -> bool {
-            effects.iter().any(|effect| match effect {
-                Effect::Delete { kind: deleted, .. } => deleted.is_none_or(|k| k == kind),
-                Effect::Each { effects, .. } | Effect::When { effects, .. } => any(effects, kind),
-                _ => false,
-            })
-        }
+    /// The effects of all successes of all rules.
+    pub(crate) fn effects(&self) -> impl Iterator<Item = &Effect> {
         self.rules
             .iter()
             .flat_map(|rule| &rule.successes)
-            .any(|success| any(&success.effects, kind))
+            .flat_map(|success| Effect::all(&success.effects))
+    }
+
+    /// Whether any rule deletes entities of a kind.
+    pub fn deletes(&self, kind: KindId) -> bool {
+        self.effects().any(|effect| match effect {
+            Effect::Delete { kind: deleted, .. } => deleted.is_none_or(|k| k == kind),
+            _ => false,
+        })
     }
 
     /// The scope of an expression that stands outside of any rule.

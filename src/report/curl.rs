@@ -110,9 +110,7 @@ impl Script<'_> {
                 }
             };
             for success in &rule.successes {
-                let mut found = Vec::new();
-                templates(&success.effects, &mut found);
-                for (place, template) in found {
+                for (place, template) in templates(&success.effects) {
                     let Some((path, text)) = value_of(template) else {
                         continue;
                     };
@@ -546,8 +544,9 @@ enum Target<'a> {
     Place(&'a str),
 }
 
-fn templates<'a>(effects: &'a [Effect], out: &mut Vec<(Target<'a>, &'a Template)>) {
-    for effect in effects {
+fn templates(effects: &[Effect]) -> Vec<(Target<'_>, &Template)> {
+    let mut out = Vec::new();
+    for effect in Effect::all(effects) {
         match effect {
             Effect::Create { kind, fields, .. } => {
                 for (field, template) in fields.iter().enumerate() {
@@ -555,10 +554,10 @@ fn templates<'a>(effects: &'a [Effect], out: &mut Vec<(Target<'a>, &'a Template)
                 }
             }
             Effect::Set { place, value } => out.push((Target::Place(&place.source), value)),
-            Effect::Each { effects, .. } | Effect::When { effects, .. } => templates(effects, out),
-            Effect::Unset(_) | Effect::Delete { .. } => {}
+            _ => {}
         }
     }
+    out
 }
 
 fn line(out: &mut String, text: &str) {

@@ -21,30 +21,19 @@ pub(super) struct Given<'a> {
 
 /// Every field that a success of the rule gives to a new entity.
 pub(super) fn given(rule: &Rule) -> Vec<Given<'_>> {
-    fn collect<'a>(effects: &'a [Effect], out: &mut Vec<Given<'a>>) {
-        for effect in effects {
-            match effect {
-                Effect::Create { kind, fields, .. } => {
-                    let fields = fields.iter().enumerate();
-                    out.extend(fields.filter_map(|(field, template)| {
-                        let kind = *kind;
-                        template.as_ref().map(|template| Given {
-                            kind,
-                            field,
-                            template,
-                        })
-                    }));
-                }
-                Effect::Each { effects, .. } | Effect::When { effects, .. } => {
-                    collect(effects, out)
-                }
-                _ => {}
-            }
-        }
-    }
     let mut out = Vec::new();
-    for success in &rule.successes {
-        collect(&success.effects, &mut out);
+    for effect in (rule.successes.iter()).flat_map(|success| Effect::all(&success.effects)) {
+        if let Effect::Create { kind, fields, .. } = effect {
+            let fields = fields.iter().enumerate();
+            out.extend(fields.filter_map(|(field, template)| {
+                let kind = *kind;
+                template.as_ref().map(|template| Given {
+                    kind,
+                    field,
+                    template,
+                })
+            }));
+        }
     }
     out
 }

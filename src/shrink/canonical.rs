@@ -1,5 +1,5 @@
 //! The canonical form: of all candidates that the model cannot tell apart, the one to show. The same failure found by
-//! two seeds comes out as the same plan, with its arguments at their the fewest principals and entities, and
+//! two seeds comes out as the same plan, with its arguments at their simplest, the fewest principals and entities, and
 //! independent steps in the order of the model's rules.
 
 use std::collections::{BTreeMap, BTreeSet};

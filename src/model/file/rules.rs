@@ -441,7 +441,7 @@ impl File<'_> {
     }
 
     pub(super) fn note_copies(&mut self, effects: &[Effect]) {
-        for effect in effects {
+        for effect in Effect::all(effects) {
             match effect {
                 Effect::Create {
                     kind, fields, span, ..
@@ -459,9 +459,6 @@ impl File<'_> {
                 Effect::Set { place, value } if value.needs_answer() => {
                     let at = value.expressions().first().map_or(0, |e| e.span.start);
                     self.notes.copied.push((place.source.clone(), at));
-                }
-                Effect::Each { effects, .. } | Effect::When { effects, .. } => {
-                    self.note_copies(effects);
                 }
                 _ => {}
             }
