@@ -417,4 +417,24 @@ impl Reducer<'_> {
         };
         candidate.steps.iter().map(|s| (s.id, kin(s))).collect()
     }
+
+    /// The steps of a candidate that changed something of what its last step is about, but for those that another one has
+    /// too.
+    pub(super) fn about(&self, candidate: &Candidate, but: &Candidate) -> Vec<u32> {
+        let (Some((deeds, _)), Some(last)) = (self.deeds(&candidate.steps), candidate.steps.last())
+        else {
+            return Vec::new();
+        };
+        let picks = last.action.picks.iter().filter_map(|p| p.handle());
+        let subjects: Vec<Handle> = picks.chain(candidate.entity).collect();
+        let about = |step: &&Step| {
+            let named = step.names();
+            deeds
+                .get(&step.id)
+                .is_some_and(|deed| !deed.effect.is_empty())
+                && subjects.iter().any(|subject| named.contains(subject))
+                && but.steps.iter().all(|other| other.id != step.id)
+        };
+        candidate.steps.iter().filter(about).map(|s| s.id).collect()
+    }
 }

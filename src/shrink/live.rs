@@ -4,6 +4,7 @@
 use super::counterexample::{Counterexample, Standing};
 use super::reduce::{Candidate, Goal, Keep, Reducer, renumber};
 use super::replay::{Search, Shown};
+use super::simplify::only_leaves_out;
 use crate::check::Violation;
 use crate::generate::Plan;
 use crate::run::{PlanRun, Runner};
@@ -121,7 +122,19 @@ impl Search<'_> {
                 return;
             }
         }
-        // The model was too bold: what the failure needs is not what the prediction needs.
+        // The model was too bold: what the failure needs is not what the prediction needs. Most likely that is something
+        // that was done to what the failing step is about.
+        let about = reducer.about(found, &effective);
+        if !about.is_empty()
+            && let Some(candidate) = with(reducer, &strict, found, &about)
+            && self.fails(&candidate).await
+        {
+            if self.earlier.is_none() {
+                self.blame(reducer, &strict, found, about).await;
+            }
+            self.tidy(reducer, &loose, shortest != effective).await;
+            return;
+        }
         let mut whole = found.clone();
         if !self.fails(&whole).await {
             if let Some(cleaned) = self.cleaned.take() {
@@ -140,16 +153,21 @@ impl Search<'_> {
         if self.earlier.is_none() {
             self.suspect(reducer, &strict, &effective, &whole).await;
         }
-        if self.earlier.is_none() && shortest != effective {
-            self.drop_singly(reducer, &loose).await;
+        self.tidy(reducer, &loose, shortest != effective).await;
+    }
+
+    /// Drops what a looser goal admits to be dropped, and simplifies what is left.
+    async fn tidy(&mut self, reducer: &Reducer<'_>, loose: &Goal, looser: bool) {
+        if self.earlier.is_none() && looser {
+            self.drop_singly(reducer, loose).await;
         }
         if self.earlier.is_none() {
-            self.polish(reducer, &loose).await;
+            self.polish(reducer, loose).await;
         }
     }
 
     /// Looks for the steps that the model thinks harmless and the failure needs, those closest to the failing one first:
-    /// a growing number of suspects until it fails with them, then delta debugging (Zeller and Hildebrandt, 2002).
+    /// a growing number of suspects until it fails with them.
     async fn suspect(
         &mut self,
         reducer: &Reducer<'_>,
@@ -171,23 +189,29 @@ impl Search<'_> {
                 std::cmp::Reverse(*id),
             )
         });
-        let with = |pins: &[u32]| {
-            let goal = reducer.pinned(goal, failing, pins);
-            reducer
-                .admits(failing, &goal)
-                .then(|| reducer.shorten(failing, &goal))
-        };
-        let mut guilty = suspects.clone();
         let mut count = SUSPECTS;
         while count < suspects.len() {
-            if let Some(candidate) = with(&suspects[..count])
+            if let Some(candidate) = with(reducer, goal, failing, &suspects[..count])
                 && self.fails(&candidate).await
             {
-                guilty.truncate(count);
+                suspects.truncate(count);
                 break;
             }
             count *= GROWTH;
         }
+        if self.earlier.is_none() {
+            self.blame(reducer, goal, failing, suspects).await;
+        }
+    }
+
+    /// Finds out which of some steps the failure needs: delta debugging (Zeller and Hildebrandt, 2002).
+    async fn blame(
+        &mut self,
+        reducer: &Reducer<'_>,
+        goal: &Goal,
+        failing: &Candidate,
+        mut guilty: Vec<u32>,
+    ) {
         let mut chunk = guilty.len().div_ceil(2);
         while self.earlier.is_none() && chunk > 0 {
             let mut end = guilty.len();
@@ -195,7 +219,7 @@ impl Search<'_> {
                 let begin = end.saturating_sub(chunk);
                 let mut fewer = guilty.clone();
                 fewer.drain(begin..end);
-                if let Some(candidate) = with(&fewer)
+                if let Some(candidate) = with(reducer, goal, failing, &fewer)
                     && self.fails(&candidate).await
                 {
                     guilty = fewer;
@@ -215,9 +239,23 @@ impl Search<'_> {
                 return;
             }
         }
-        // Which choices matter is not for the model to say: one step after the other.
+        // Which choices matter is not for the model to say. What is only left out goes at once, if it can; then one step
+        // after the other.
         let Some(best) = self.best() else { return };
         let simpler = reducer.simpler_arguments(&best, Keep::Last);
+        let mut barer = best.clone();
+        for (step, simple) in barer.steps.iter_mut().zip(&simpler.steps) {
+            if only_leaves_out(&step.action.args, &simple.action.args) {
+                *step = simple.clone();
+            }
+        }
+        if barer != best
+            && reducer.admits(&barer, goal)
+            && self.fails(&barer).await
+            && self.earlier.is_some()
+        {
+            return;
+        }
         for (index, simple) in simpler.steps.iter().enumerate() {
             let Some(mut candidate) = self.best() else {
                 return;
@@ -254,6 +292,19 @@ impl Search<'_> {
             return;
         }
     }
+}
+
+/// The shortest candidate that a failing one leads to, of those that keep some of its steps as they are.
+fn with(
+    reducer: &Reducer<'_>,
+    goal: &Goal,
+    failing: &Candidate,
+    pins: &[u32],
+) -> Option<Candidate> {
+    let goal = reducer.pinned(goal, failing, pins);
+    reducer
+        .admits(failing, &goal)
+        .then(|| reducer.shorten(failing, &goal))
 }
 
 /// Confirms the result on fresh entities, and puts it together.

@@ -162,6 +162,12 @@ pub(super) fn instance(domain: &Domain, nth: usize, fresh: &mut u32) -> Option<V
     }
 }
 
+/// Whether some arguments are others with some of them left out or empty.
+pub(super) fn only_leaves_out(args: &[Value], simple: &[Value]) -> bool {
+    let mut pairs = args.iter().zip(simple);
+    pairs.all(|(arg, simple)| arg == simple || is_nothing(simple) && !is_nothing(arg))
+}
+
 /// Whether the value is left out or empty.
 fn is_nothing(value: &Value) -> bool {
     match value {
