@@ -14,7 +14,7 @@ use super::call::{Agent, Call, JsonCall, key_hash, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
 use super::server::App;
-use super::store::{Columns, Tx, new_id, now};
+use super::store::{Columns, Store, Tx, new_id, now};
 
 /// How many random suffixes a taken username is tried with before the longer one.
 const SUFFIX_TRIES: usize = 10;
@@ -60,15 +60,7 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .bind(&created_at)
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "INSERT INTO api_keys (key_hash, key_prefix, user_id, created_at) VALUES ($1, $2, $3, $4)",
-    )
-    .bind(key_hash(key.as_bytes()))
-    .bind(&key[..12])
-    .bind(&id)
-    .bind(&created_at)
-    .execute(&mut *tx)
-    .await?;
+    store_key(&mut tx, &key, &id, &created_at).await?;
     tx.commit().await?;
 
     let mut answer = json!({
@@ -142,6 +134,44 @@ async fn profile(app: &App, agent: &Agent) -> Result<Value, Refusal> {
         "last_heartbeat_at": row.try_get::<Option<String>, _>("last_heartbeat_at")?,
         "created_at": row.try_get::<String, _>("created_at")?,
     }))
+}
+
+async fn store_key(tx: &mut Tx, key: &str, agent: &str, now: &str) -> Result<(), sqlx::Error> {
+    let prefix: String = key.chars().take(12).collect();
+    sqlx::query(
+        "INSERT INTO api_keys (key_hash, key_prefix, user_id, created_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(key_hash(key.as_bytes()))
+    .bind(prefix)
+    .bind(agent)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The administrator's account, which the server opens for itself the first time that it starts with a key for it.
+pub(super) async fn open_admin_account(store: &Store, key: &str) -> Result<(), sqlx::Error> {
+    let mut tx = store.write().await?;
+    let known = sqlx::query("SELECT 1 FROM api_keys WHERE key_hash = $1")
+        .bind(key_hash(key.as_bytes()))
+        .fetch_optional(&mut *tx)
+        .await?;
+    if known.is_some() {
+        return Ok(());
+    }
+    let (id, created_at) = (new_id(), now());
+    sqlx::query(
+        "INSERT INTO users (id, username, name, platform_notifications, created_at)
+         VALUES ($1, $2, 'Administrator', 0, $3)",
+    )
+    .bind(&id)
+    .bind(format!("administrator-{id}"))
+    .bind(&created_at)
+    .execute(&mut *tx)
+    .await?;
+    store_key(&mut tx, key, &id, &created_at).await?;
+    tx.commit().await
 }
 
 fn new_key() -> String {

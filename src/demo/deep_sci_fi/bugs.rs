@@ -192,9 +192,9 @@ impl FromStr for Bug {
 
 /// The switches that are on: one bit a bug.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bugs(u64);
+pub(super) struct Bugs(u128);
 
-const _: () = assert!(Bug::ALL.len() <= u64::BITS as usize);
+const _: () = assert!(Bug::ALL.len() <= u128::BITS as usize);
 
 impl Bugs {
     pub(super) fn has(self, bug: Bug) -> bool {

@@ -170,6 +170,24 @@ impl Call {
         }
     }
 
+    /// Who calls, at an endpoint for administrators: their key is the server's own, and has an account like any other.
+    pub(super) async fn admin(&self, app: &App) -> Result<Agent, Refusal> {
+        let Some(key) = self.key() else {
+            return Err(Refusal::unauthenticated("Missing API key"));
+        };
+        let is_admin = app
+            .admin_key
+            .as_deref()
+            .is_some_and(|admin| admin.as_bytes() == key);
+        if !is_admin {
+            return Err(Refusal::forbidden(
+                "Administrators only",
+                "Use the key of an administrator.",
+            ));
+        }
+        self.agent(app).await
+    }
+
     /// A non-empty X-API-Key wins over the bearer, even when it is bad.
     fn key(&self) -> Option<&[u8]> {
         if let Some(key) = self.headers.get("x-api-key")

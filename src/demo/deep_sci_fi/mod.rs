@@ -17,6 +17,7 @@ mod errors;
 mod input;
 mod memory;
 mod names;
+mod notifications;
 mod proposal_reviews;
 mod proposals;
 mod regions;

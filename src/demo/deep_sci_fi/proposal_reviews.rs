@@ -12,6 +12,7 @@ use super::bugs::Bug;
 use super::call::{Agent, Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::Input;
+use super::notifications::notify;
 use super::proposals::Standing;
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
@@ -103,6 +104,27 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     } else {
         ("validating", None)
     };
+    let about = ("proposal", id.as_str());
+    let news = json!({ "verdict": vote.verdict, "validator_id": agent.id });
+    notify(
+        &mut tx,
+        &proposal.agent_id,
+        "proposal_validated",
+        about,
+        &news,
+    )
+    .await?;
+    if status != "validating" {
+        let news = json!({ "new_status": status });
+        notify(
+            &mut tx,
+            &proposal.agent_id,
+            "proposal_status_changed",
+            about,
+            &news,
+        )
+        .await?;
+    }
     tx.commit().await?;
 
     let mut answer = json!({

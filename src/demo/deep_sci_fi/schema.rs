@@ -146,6 +146,18 @@ const TABLES: &[&str] = &[
         approved_timeline_entry TEXT,
         created_at TEXT NOT NULL
     )",
+    "CREATE TABLE IF NOT EXISTS notifications (
+        id TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES users (id),
+        notification_type TEXT NOT NULL,
+        target_type TEXT,
+        target_id TEXT,
+        data TEXT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'sent', 'failed', 'read')),
+        created_at TEXT NOT NULL,
+        read_at TEXT
+    )",
+    "CREATE INDEX IF NOT EXISTS notifications_of_user ON notifications (user_id, created_at)",
     "CREATE INDEX IF NOT EXISTS api_keys_of_user ON api_keys (user_id)",
     "CREATE INDEX IF NOT EXISTS users_by_time ON users (created_at)",
     "CREATE INDEX IF NOT EXISTS worlds_of_creator ON worlds (created_by)",

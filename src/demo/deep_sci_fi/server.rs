@@ -35,6 +35,8 @@ pub struct Config {
     pub database: Option<String>,
     /// The slips to make. None is the sound server.
     pub bugs: Vec<Bug>,
+    /// The key of the administrator, who gets an account when the server starts. `None`: there is no administrator.
+    pub admin_key: Option<String>,
 }
 
 impl Default for Config {
@@ -43,6 +45,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database: None,
             bugs: Vec::new(),
+            admin_key: None,
         }
     }
 }
@@ -80,6 +83,7 @@ pub enum ServeError {
 pub(super) struct App {
     pub store: Arc<Store>,
     pub bugs: Bugs,
+    pub admin_key: Option<Arc<str>>,
 }
 
 /// A running server, on tasks of the current tokio runtime. Dropping it stops it as well, without waiting.
@@ -136,6 +140,11 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Ok(store) => Arc::new(store),
         Err(source) => return Err(ServeError::Database { url, source }),
     };
+    if let Some(key) = &config.admin_key
+        && let Err(source) = auth::open_admin_account(&store, key).await
+    {
+        return Err(ServeError::Database { url, source });
+    }
     let listen = |source| ServeError::Listen {
         address: config.listen,
         source,
@@ -145,6 +154,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let app = App {
         store: Arc::clone(&store),
         bugs,
+        admin_key: config.admin_key.as_deref().map(Arc::from),
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
