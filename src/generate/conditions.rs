@@ -13,6 +13,7 @@ use crate::model::expression::{Expression, Uses};
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{KindId, Value};
+use crate::model::walk::children;
 use crate::model::{By, Effect, Model, Place, Rule};
 
 use super::demand::Want;
@@ -500,32 +501,10 @@ fn part(whole: &Expression, ast: IdedExpr) -> Expression {
 }
 
 fn idents<'a>(ast: &'a IdedExpr, names: &mut BTreeSet<&'a str>) {
-    let mut each = |ast: &'a IdedExpr| idents(ast, names);
-    match &ast.expr {
-        Expr::Ident(name) => {
-            names.insert(name);
-        }
-        Expr::Call(call) => {
-            call.target.iter().for_each(|t| each(t));
-            call.args.iter().for_each(each);
-        }
-        Expr::Select(select) => each(&select.operand),
-        Expr::List(list) => list.elements.iter().for_each(each),
-        Expr::Map(map) => {
-            for entry in &map.entries {
-                if let cel::common::ast::EntryExpr::MapEntry(entry) = &entry.expr {
-                    each(&entry.key);
-                    each(&entry.value);
-                }
-            }
-        }
-        Expr::Comprehension(over) => {
-            each(&over.iter_range);
-            each(&over.accu_init);
-            each(&over.loop_cond);
-            each(&over.loop_step);
-            each(&over.result);
-        }
-        _ => {}
+    if let Expr::Ident(name) = &ast.expr {
+        names.insert(name);
+    }
+    for child in children(ast) {
+        idents(child, names);
     }
 }

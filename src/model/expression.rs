@@ -56,6 +56,15 @@ pub struct Uses {
     pub natives: std::collections::BTreeSet<String>,
 }
 
+impl Uses {
+    /// Adds what another expression reads of the mirror.
+    pub fn reads(&mut self, other: &Uses) {
+        self.fields.extend(other.fields.iter().copied());
+        self.plurals.extend(other.plurals.iter().copied());
+        self.natives.extend(other.natives.iter().cloned());
+    }
+}
+
 /// Why an expression has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
@@ -67,13 +76,16 @@ pub enum EvalError {
     Failed(String),
 }
 
-/// How entities are laid out: the schema that evaluation needs.
-#[derive(Debug, Default)]
+/// How entities are laid out, and what expressions may call: the schema that evaluation needs.
+#[derive(derive_more::Debug, Default)]
 pub struct Layout {
     /// The kinds in order.
     pub kinds: Vec<KindLayout>,
     /// The globals in order.
     pub globals: Vec<String>,
+    /// Native functions that were registered.
+    #[debug(skip)]
+    pub natives: BTreeMap<String, NativeFunction>,
 }
 
 /// The names of a kind and of its fields.
@@ -85,6 +97,8 @@ pub struct KindLayout {
     pub plural: String,
     /// The fields in order.
     pub fields: Vec<String>,
+    /// The fields that are computed, by their names.
+    pub derived: Vec<(String, Arc<Expression>)>,
 }
 
 impl Layout {
@@ -105,8 +119,6 @@ pub struct Scope<'a> {
     pub before: Option<&'a Mirror>,
     /// The names in force; later ones hide earlier ones.
     pub names: &'a Names,
-    /// Native functions.
-    pub natives: &'a BTreeMap<String, NativeFunction>,
 }
 
 /// Names and their values.
@@ -268,7 +280,7 @@ impl Expression {
         let mut context = Context::with_env(environment());
         context.set_variable_resolver(scope);
         for name in &self.uses.natives {
-            if let Some(function) = scope.natives.get(name) {
+            if let Some(function) = scope.layout.natives.get(name) {
                 add_native(&mut context, name, function.clone());
             }
         }
@@ -531,6 +543,34 @@ impl EntityVal {
     }
 }
 
+impl EntityVal {
+    /// The value of a field that is computed, in the mirror that this reference reads.
+    fn derived<'b, 'v>(
+        &self,
+        kind: &KindLayout,
+        name: &str,
+    ) -> Result<CowVal<'b, 'v>, ExecutionError> {
+        let (_, what) = (kind.derived.iter())
+            .find(|(derived, _)| derived == name)
+            .ok_or_else(|| ExecutionError::no_such_key(name))?;
+        let mut names = Names::default();
+        names.bind("self", Value::Entity(self.handle));
+        let scope = Scope {
+            layout: &self.layout,
+            mirror: &self.mirror,
+            before: None,
+            names: &names,
+        };
+        match what.eval(&scope) {
+            Ok(value) => boxed(&value, &self.layout, &self.mirror)
+                .map(CowVal::Owned)
+                .ok_or_else(unknown),
+            Err(EvalError::Unknown) => Err(unknown()),
+            Err(EvalError::Failed(why)) => Err(ExecutionError::function_error(name, why)),
+        }
+    }
+}
+
 impl std::fmt::Debug for EntityVal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "entity {}", self.handle)
@@ -576,11 +616,9 @@ impl Indexer for EntityVal {
             return Err(ExecutionError::function_error("[]", "a field is a name"));
         };
         let kind = &self.layout.kinds[usize::from(self.handle.kind.0)];
-        let index = kind
-            .fields
-            .iter()
-            .position(|f| f == name.inner())
-            .ok_or_else(|| ExecutionError::no_such_key(name.inner()))?;
+        let Some(index) = kind.fields.iter().position(|f| f == name.inner()) else {
+            return self.derived(kind, name.inner());
+        };
         let value = self
             .record()
             .and_then(|record| record.fields.get(index))
@@ -674,8 +712,9 @@ impl Val for AbsentVal {
     fn cel_type() -> &'static Type {
         &ABSENT
     }
+    /// What is left out is null to whoever asks.
     fn equals(&self, other: &dyn Val) -> bool {
-        other.downcast_ref::<AbsentVal>().is_some()
+        other.downcast_ref::<AbsentVal>().is_some() || other.downcast_ref::<CelNull>().is_some()
     }
     fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
     where

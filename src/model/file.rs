@@ -1,5 +1,6 @@
 //! A model file, from text to [`Model`]: entities first, then rules and invariants, whose expressions need them.
 
+mod areas;
 mod effects;
 mod entities;
 mod invariants;
@@ -16,7 +17,7 @@ use cel::common::ast::{Expr, operators as op};
 
 use super::diagnostics::{Mistake, ModelErrors, guess, nearest};
 use super::domain;
-use super::expression::{Expression, KindLayout, Layout, NativeFunction};
+use super::expression::{Expression, KindLayout, Layout, NativeFunction, Uses};
 use super::openapi::OpenApi;
 use super::reader::{Fields, Reader};
 use super::template::Template;
@@ -25,6 +26,7 @@ use super::types::Type;
 use super::typing::{Environment, KindSchema, Schema, article};
 use super::value::{KindId, Value};
 use super::*;
+use areas::{Section, Under, tag_of};
 
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -158,8 +160,9 @@ impl Model {
             created: BTreeSet::new(),
             misnamed: false,
             folder: Path::new(path).parent().unwrap_or(Path::new("")),
+            natives,
         };
-        for name in natives.keys() {
+        for name in file.natives.keys() {
             if super::typing::is_function(name) || domain::is_generator(name) {
                 file.reader.mistake(
                     0..0,
@@ -173,7 +176,6 @@ impl Model {
         let mut model = file.model(&root);
         model.path = path.to_owned();
         model.source = source.clone();
-        model.natives = natives;
         model.notes = file.notes;
         match file.reader.mistakes.is_empty() {
             true => Ok(model),
@@ -212,6 +214,8 @@ struct File<'a> {
     misnamed: bool,
     /// Where the model stands.
     folder: &'a Path,
+    /// Native functions that are registered.
+    natives: BTreeMap<String, NativeFunction>,
 }
 
 const RULE_KEYS: &[&str] = &[
@@ -251,26 +255,26 @@ const RULE_KEYS: &[&str] = &[
 
 const EFFECT_KEYS: &[&str] = &["creates", "sets", "unsets", "deletes", "each", "then"];
 
+const TOP_KEYS: &[&str] = &[
+    "model",
+    "about",
+    "defaults",
+    "entities",
+    "globals",
+    "setup",
+    "rules",
+    "invariants",
+    "areas",
+    "builtin",
+    "openapi",
+];
+
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 impl File<'_> {
     fn model(&mut self, root: &Node) -> Model {
-        let top = self.reader.fields(
-            root,
-            "a model",
-            &[
-                "model",
-                "about",
-                "defaults",
-                "entities",
-                "globals",
-                "setup",
-                "rules",
-                "invariants",
-                "builtin",
-                "openapi",
-            ],
-        );
+        let sections = self.sections(root, TOP_KEYS);
+        let top = Section::top(&sections);
         let name = match top.get("model") {
             Some(node) => self
                 .reader
@@ -286,7 +290,7 @@ impl File<'_> {
                 String::new()
             }
         };
-        let about = self.text_of(&top, "about");
+        let about = self.text_of(top, "about");
         let mut tolerate = Statuses::default();
         if let Some(node) = top.get("defaults") {
             let fields = self.reader.fields(
@@ -315,12 +319,22 @@ impl File<'_> {
             }
         }
         let openapi = top.get("openapi").and_then(|node| self.openapi(node));
-        let kinds = self.kinds(&top);
-        let globals = self.globals(&top);
-        let rules = self.rules(&top);
-        let invariants = self.invariants(&top);
-        let setup = self.setup(&top, &rules);
+        let entities = self.under(&sections, "entities");
+        let declared = self.declared(&entities);
+        let globals = self.globals(top);
+        let kinds = self.kinds(&declared);
+        let rule_entries = self.under(&sections, "rules");
+        let (rules, rule_ends) = self.rules(&sections, &rule_entries);
+        let (invariants, invariant_ends) = self.invariants(&sections);
+        let setup = self.setup(top, &rule_entries, &rules);
         self.reachable(&kinds, &rules);
+        let kind_ends: Vec<usize> = (entities.iter())
+            .scan(0, |end, under| {
+                *end += under.len();
+                Some(*end)
+            })
+            .collect();
+        let areas = self.areas(&sections, [&kind_ends, &rule_ends, &invariant_ends]);
         let layout = Layout {
             kinds: kinds
                 .iter()
@@ -328,9 +342,13 @@ impl File<'_> {
                     name: k.name.clone(),
                     plural: k.plural.clone(),
                     fields: k.fields.iter().map(|f| f.name.clone()).collect(),
+                    derived: (k.derived.iter())
+                        .map(|d| (d.name.clone(), d.what.clone()))
+                        .collect(),
                 })
                 .collect(),
             globals: globals.iter().map(|g| g.name.clone()).collect(),
+            natives: self.natives.clone(),
         };
         Model {
             name,
@@ -342,12 +360,12 @@ impl File<'_> {
             setup,
             rules,
             invariants,
+            areas,
             tolerate,
             switched_off,
             openapi,
             notes: Notes::default(),
             layout: Arc::new(layout),
-            natives: BTreeMap::new(),
         }
     }
 

@@ -20,13 +20,13 @@ mod tree;
 pub mod types;
 mod typing;
 pub mod value;
+pub(crate) mod walk;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use domain::Domain;
-use expression::{Expression, Layout, NativeFunction};
+use expression::{Expression, Layout};
 use template::Template;
 use types::Type;
 use value::KindId;
@@ -55,6 +55,8 @@ pub struct Model {
     pub rules: Vec<Rule>,
     /// What must hold.
     pub invariants: Vec<Invariant>,
+    /// The headings that entities, rules and invariants stand under, in the order of the file.
+    pub areas: Vec<Area>,
     /// 'Not now': statuses after which the request is sent again.
     pub tolerate: Statuses,
     /// Built-in checks that the model switches off.
@@ -65,9 +67,21 @@ pub struct Model {
     pub notes: Notes,
     /// The layout that evaluation needs.
     pub layout: Arc<Layout>,
-    /// Native functions that were registered.
-    #[debug(skip)]
-    pub natives: BTreeMap<String, NativeFunction>,
+}
+
+/// A heading of the model, and what stands under it.
+#[derive(Debug)]
+pub struct Area {
+    /// The heading. In lower case and with dashes it is a tag of its rules.
+    pub name: String,
+    /// What it is about, in a sentence.
+    pub about: String,
+    /// Its entities, by their positions.
+    pub kinds: Range<usize>,
+    /// Its rules, by their positions.
+    pub rules: Range<usize>,
+    /// Its invariants, by their positions.
+    pub invariants: Range<usize>,
 }
 
 /// A kind of entity.
@@ -81,6 +95,8 @@ pub struct Kind {
     pub about: String,
     /// The fields in the order of the file.
     pub fields: Vec<Field>,
+    /// Fields that are computed from the mirror wherever they are read.
+    pub derived: Vec<Derived>,
     /// The field that stands for the entity in a path, if there is one.
     pub key: Option<usize>,
     /// The field that names the owner.
@@ -98,6 +114,19 @@ pub struct Field {
     pub name: String,
     /// Its type.
     pub ty: Type,
+    /// What it starts as where a rule does not say.
+    pub initial: Option<value::Value>,
+}
+
+/// A field that is computed from the mirror.
+#[derive(Debug)]
+pub struct Derived {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// What it is, of `self`.
+    pub what: Arc<Expression>,
 }
 
 /// Where a principal's credentials go.
@@ -497,6 +526,11 @@ impl Model {
     /// The kind of this id.
     pub fn kind(&self, id: KindId) -> &Kind {
         &self.kinds[usize::from(id.0)]
+    }
+
+    /// The area that a rule stands under.
+    pub fn area_of(&self, rule: usize) -> Option<&Area> {
+        self.areas.iter().find(|area| area.rules.contains(&rule))
     }
 
     /// The position of a rule by its name.

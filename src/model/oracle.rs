@@ -94,7 +94,6 @@ impl Model {
             mirror,
             before: None,
             names,
-            natives: &self.natives,
         }
     }
 
@@ -378,7 +377,6 @@ impl Work<'_, '_> {
             mirror,
             before: Some(&self.before),
             names: &self.names,
-            natives: &self.model.natives,
         };
         f(&scope)
     }

@@ -17,6 +17,7 @@ use super::tree::{Data, Key, Node};
 use super::types::Type;
 use super::typing::{self, Environment, Schema};
 use super::value::Value;
+use super::walk::null_behind;
 use super::{StatusRange, Statuses};
 
 /// The file being read, and what was found wrong with it.
@@ -533,7 +534,9 @@ impl<'a> Reader<'a> {
     ) -> Option<(Expression, Type)> {
         let (ty, uses, problems) = typing::check(ast, source, &self.schema, env);
         if problems.is_empty() {
-            let expression = Expression::new(text.into(), origin.span.clone(), ast.clone(), uses);
+            let mut ast = ast.clone();
+            null_behind(&mut ast);
+            let expression = Expression::new(text.into(), origin.span.clone(), ast, uses);
             return Some((expression, ty));
         }
         for problem in problems {

@@ -12,7 +12,7 @@ use cel::common::ast::{
 use super::diagnostics::{guess, nearest};
 use super::expression::{Uses, readable_operator};
 use super::types::Type;
-use super::value::KindId;
+use super::value::{KindId, Value};
 
 /// What the checker knows of the model.
 pub struct Schema {
@@ -32,6 +32,10 @@ pub struct KindSchema {
     pub plural: String,
     /// The fields in order.
     pub fields: Vec<(String, Type)>,
+    /// What each field starts as, where that is said.
+    pub initials: Vec<Option<Value>>,
+    /// The fields that are computed: name, type, and what they read.
+    pub derived: Vec<(String, Type, Uses)>,
 }
 
 impl Schema {
@@ -60,6 +64,14 @@ impl Schema {
     /// A type as people write it.
     pub fn show(&self, ty: &Type) -> String {
         ty.show(&|kind| self.of(kind).name.clone())
+    }
+}
+
+impl KindSchema {
+    /// The names of everything that can be read behind a dot.
+    pub fn readable(&self) -> impl Iterator<Item = &str> + Clone {
+        let derived = self.derived.iter().map(|(n, _, _)| n.as_str());
+        self.fields.iter().map(|(n, _)| n.as_str()).chain(derived)
     }
 }
 
@@ -370,7 +382,12 @@ impl Checker<'_> {
                         schema.fields[index].1.clone()
                     }
                     None => {
-                        let names = schema.fields.iter().map(|(n, _)| n.as_str());
+                        let derived = schema.derived.iter().find(|(n, _, _)| n == field);
+                        if let Some((_, ty, uses)) = derived {
+                            self.uses.reads(uses);
+                            return ty.clone();
+                        }
+                        let names = schema.readable();
                         let help = match nearest(field, names.clone()) {
                             Some(near) => format!("did you mean `{near}`?"),
                             None => {

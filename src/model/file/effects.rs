@@ -117,7 +117,9 @@ impl File<'_> {
             let given = self.reader.fields(node, &what, &names);
             let mut fields = Vec::new();
             let mut missing = Vec::new();
-            for (field, ty) in &declared {
+            let initials = self.reader.schema.of(kind).initials.clone();
+            for ((field, ty), initial) in declared.iter().zip(initials) {
+                let initial = initial.or_else(|| default_of(ty));
                 match given.entry(field) {
                     Some((key, node)) => {
                         let template = self.reader.template(node, env);
@@ -127,10 +129,10 @@ impl File<'_> {
                         fields.push(template);
                     }
                     None => {
-                        if default_of(ty).is_none() && given.lacks(field) {
+                        if initial.is_none() && given.lacks(field) {
                             missing.push(field.as_str());
                         }
-                        fields.push(default_of(ty).map(Template::Constant));
+                        fields.push(initial.map(Template::Constant));
                     }
                 }
             }
@@ -142,7 +144,7 @@ impl File<'_> {
                         missing.join(", "),
                         name.name
                     ),
-                    "give every field a value, or make it optional: `string?`".to_owned(),
+                    "give every field a value, or say what it starts as: `int = 0`, `string?`".to_owned(),
                 );
             }
             env.names.insert(name.name.clone(), Type::Entity(kind));
@@ -291,7 +293,16 @@ impl File<'_> {
                 // Checks the whole place, which reports an unknown field.
                 self.reader.key_part(node, &source, key, env)?;
                 let schema = self.reader.schema.of(kind);
-                let field = schema.fields.iter().position(|(n, _)| *n == select.field)?;
+                let Some(field) = schema.fields.iter().position(|(n, _)| *n == select.field) else {
+                    if schema.derived.iter().any(|(n, _, _)| *n == select.field) {
+                        self.reader.mistake(
+                            key.span.clone(),
+                            format!("`{}` is computed, and cannot be set", key.name),
+                            "set what it is computed from",
+                        );
+                    }
+                    return None;
+                };
                 (Some(entity), Some(kind), field)
             }
             Expr::Ident(name) => {

@@ -4,20 +4,18 @@ use super::effects::constant_of;
 use super::*;
 
 impl File<'_> {
-    pub(super) fn kinds(&mut self, top: &Fields<'_>) -> Vec<Kind> {
-        let Some(node) = top.get("entities") else {
-            return Vec::new();
-        };
-        let entries = self.reader.entries(node, "`entities`");
-        // Names first, because a field's type may be an entity that comes later.
+    /// The names of the kinds, and their fields' types, which may be kinds that come later.
+    pub(super) fn declared<'n>(&mut self, entities: &Under<'n>) -> Vec<(&'n Key, Fields<'n>)> {
         let mut read = Vec::new();
-        for (key, node) in entries {
+        for (key, node) in entities.iter().flatten().copied() {
             // Kept whatever it is called, so that one mistake is reported once; so are the other names below.
             self.reader.name(key, "an entity");
             let fields = self.reader.fields(
                 node,
                 &format!("the entity `{}`", key.name),
-                &["about", "fields", "key", "owner", "auth", "plural"],
+                &[
+                    "about", "fields", "derived", "key", "owner", "auth", "plural",
+                ],
             );
             let plural = match fields.get("plural") {
                 Some(node) => self.reader.string(node, "a plural").unwrap_or_default(),
@@ -41,28 +39,125 @@ impl File<'_> {
                 name: key.name.clone(),
                 plural,
                 fields: Vec::new(),
+                initials: Vec::new(),
+                derived: Vec::new(),
             });
             read.push((key, fields));
         }
-        let mut kinds = Vec::new();
-        for (index, (key, fields)) in read.iter().enumerate() {
-            let mut list = Vec::new();
-            if let Some(node) = fields.get("fields") {
-                for (field, node) in self.reader.entries(node, "`fields`") {
-                    self.reader.word(field, "a field");
-                    // Of an unknown type anything may be, and nothing need be said.
-                    let ty = self
-                        .reader
-                        .ty(node)
-                        .unwrap_or(Type::Optional(Box::new(Type::Any)));
-                    list.push((field.name.clone(), ty));
-                }
+        for (index, (_, fields)) in read.iter().enumerate() {
+            let Some(node) = fields.get("fields") else {
+                continue;
+            };
+            for (field, node) in self.reader.entries(node, "`fields`") {
+                self.reader.word(field, "a field");
+                let (ty, initial) = self.declaration(field, node, "a field");
+                // Of an unknown type anything may be, and nothing need be said.
+                let ty = ty.unwrap_or(Type::Optional(Box::new(Type::Any)));
+                let schema = &mut self.reader.schema.kinds[index];
+                schema.fields.push((field.name.clone(), ty));
+                schema.initials.push(initial);
             }
-            self.reader.schema.kinds[index].fields = list;
-            kinds.push((key, fields));
         }
+        read
+    }
+
+    /// A type, and what a value of it starts as: `int`, `int = 0`, or `{ type: int, initial: 0 }`.
+    fn declaration(&mut self, key: &Key, node: &Node, what: &str) -> (Option<Type>, Option<Value>) {
+        if let Data::Map(_) = &node.data {
+            let fields = self.reader.fields(node, what, &["type", "initial"]);
+            let ty = fields.get("type").and_then(|n| self.reader.ty(n));
+            let initial = fields.get("initial");
+            let initial = initial.and_then(|n| self.initial(key, n, ty.as_ref()));
+            return (ty, initial);
+        }
+        let (Data::Text(text), true) = (&node.data, node.scalar().is_some()) else {
+            return (self.reader.ty(node), None);
+        };
+        let Some((ty, initial)) = text.split_once('=') else {
+            return (self.reader.ty(node), None);
+        };
+        let part = |data| Node {
+            span: node.span.clone(),
+            data,
+        };
+        let ty = self.reader.ty(&part(Data::Text(ty.trim().to_owned())));
+        match tree::parse(initial.trim()) {
+            Ok(parsed) => {
+                let initial = self.initial(key, &part(parsed.data), ty.as_ref());
+                (ty, initial)
+            }
+            Err((_, message)) => {
+                self.reader.mistake(
+                    node.span.clone(),
+                    format!("this is no value to start with: {message}"),
+                    "write `TYPE = VALUE`: `int = 0`, `string = draft`",
+                );
+                (ty, None)
+            }
+        }
+    }
+
+    /// A value that is known before anything happens.
+    fn initial(&mut self, key: &Key, node: &Node, ty: Option<&Type>) -> Option<Value> {
+        let template = self.reader.template(node, &Environment::default())?;
+        if let Some(ty) = ty {
+            self.fits(key, node, &template, ty, false);
+        }
+        constant_of(&template).or_else(|| {
+            self.reader.mistake(
+                node.span.clone(),
+                "what something starts as is a value that is known",
+                "write a value without `${…}`; rules can set it later",
+            );
+            None
+        })
+    }
+
+    /// The fields that are computed. Each may use those that stand above it.
+    fn derived(&mut self, declared: &[(&Key, Fields<'_>)]) -> Vec<Vec<Derived>> {
+        let mut kinds = Vec::new();
+        for (index, (key, fields)) in declared.iter().enumerate() {
+            let id = KindId(u16::try_from(index).unwrap_or(u16::MAX));
+            let mut env = Environment::default();
+            env.names.insert("self".into(), Type::Entity(id));
+            let entries = match fields.get("derived") {
+                Some(node) => self.reader.entries(node, "`derived`"),
+                None => Vec::new(),
+            };
+            let mut derived = Vec::new();
+            for (name, node) in entries {
+                self.reader.word(name, "a field");
+                let taken = self.reader.schema.kinds[index].readable().any(|n| n == name.name);
+                if taken {
+                    self.reader.mistake(
+                        name.span.clone(),
+                        format!("{} has a field `{}` already", key.name, name.name),
+                        "rename one of them",
+                    );
+                    continue;
+                }
+                let read = self.reader.expression(node, "a derived field", &env);
+                let schema = &mut self.reader.schema.kinds[index].derived;
+                let Some((what, ty)) = read else {
+                    schema.push((name.name.clone(), Type::Any, Uses::default()));
+                    continue;
+                };
+                schema.push((name.name.clone(), ty.clone(), what.uses.clone()));
+                derived.push(Derived {
+                    name: name.name.clone(),
+                    ty,
+                    what: Arc::new(what),
+                });
+            }
+            kinds.push(derived);
+        }
+        kinds
+    }
+
+    pub(super) fn kinds(&mut self, declared: &[(&Key, Fields<'_>)]) -> Vec<Kind> {
         let mut out = Vec::new();
-        for (index, (key, fields)) in kinds.into_iter().enumerate() {
+        let derived = self.derived(declared);
+        for ((index, (key, fields)), derived) in declared.iter().enumerate().zip(derived) {
             let id = KindId(u16::try_from(index).unwrap_or(u16::MAX));
             let field_named = |file: &mut Self, node: &Node| {
                 let name = file.reader.string(node, "a field's name")?;
@@ -80,8 +175,8 @@ impl File<'_> {
                 }
                 found
             };
-            let declared = &self.reader.schema.kinds[index].fields;
-            let default_key = declared.iter().position(|(n, _)| n == "id");
+            let known = &self.reader.schema.kinds[index].fields;
+            let default_key = known.iter().position(|(n, _)| n == "id");
             let key_field = match fields.get("key") {
                 Some(node) => field_named(self, node),
                 None => default_key,
@@ -94,18 +189,22 @@ impl File<'_> {
             env.names.insert("self".into(), Type::Entity(id));
             let auth = fields.get("auth").map(|node| self.auth(node, &env));
             let about = self.text_of(fields, "about");
+            let schema = &self.reader.schema.kinds[index];
             out.push(Kind {
                 name: key.name.clone(),
-                plural: self.reader.schema.kinds[index].plural.clone(),
+                plural: schema.plural.clone(),
                 about,
-                fields: self.reader.schema.kinds[index]
+                fields: schema
                     .fields
                     .iter()
-                    .map(|(name, ty)| Field {
+                    .zip(&schema.initials)
+                    .map(|((name, ty), initial)| Field {
                         name: name.clone(),
                         ty: ty.clone(),
+                        initial: initial.clone(),
                     })
                     .collect(),
+                derived,
                 key: key_field,
                 owner,
                 auth,
@@ -171,28 +270,7 @@ impl File<'_> {
         let mut globals = Vec::new();
         for (key, node) in self.reader.entries(node, "`globals`") {
             self.reader.name(key, "a global");
-            let (ty, initial) = match &node.data {
-                Data::Map(_) => {
-                    let fields = self.reader.fields(node, "a global", &["type", "initial"]);
-                    let ty = fields.get("type").and_then(|n| self.reader.ty(n));
-                    let initial = fields.get("initial").and_then(|n| {
-                        let template = self.reader.template(n, &Environment::default())?;
-                        if let Some(ty) = &ty {
-                            self.fits(key, n, &template, ty, false);
-                        }
-                        constant_of(&template).or_else(|| {
-                            self.reader.mistake(
-                                n.span.clone(),
-                                "a global begins with a value that is known",
-                                "write a value without `${…}`; rules can set it later",
-                            );
-                            None
-                        })
-                    });
-                    (ty, initial)
-                }
-                _ => (self.reader.ty(node), None),
-            };
+            let (ty, initial) = self.declaration(key, node, "a global");
             let ty = ty.unwrap_or(Type::Any);
             let initial = initial.unwrap_or_else(|| default_of(&ty).unwrap_or(Value::Unknown));
             self.reader

@@ -3,15 +3,16 @@
 use super::*;
 
 impl File<'_> {
-    pub(super) fn invariants(&mut self, top: &Fields<'_>) -> Vec<Invariant> {
-        let Some(node) = top.get("invariants") else {
-            return Vec::new();
-        };
-        let mut invariants = Vec::new();
-        for (name, node) in self.reader.entries(node, "`invariants`") {
-            invariants.extend(self.invariant(name, node));
+    /// The invariants, and how many there are when each section ends.
+    pub(super) fn invariants(&mut self, sections: &[Section<'_>]) -> (Vec<Invariant>, Vec<usize>) {
+        let (mut invariants, mut ends) = (Vec::new(), Vec::new());
+        for entries in self.under(sections, "invariants") {
+            for (name, node) in entries {
+                invariants.extend(self.invariant(name, node));
+            }
+            ends.push(invariants.len());
         }
-        invariants
+        (invariants, ends)
     }
 
     pub(super) fn invariant(&mut self, name: &Key, node: &Node) -> Option<Invariant> {

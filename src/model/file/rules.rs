@@ -3,7 +3,12 @@
 use super::*;
 
 impl File<'_> {
-    pub(super) fn setup(&mut self, top: &Fields<'_>, rules: &[Rule]) -> Vec<Setup> {
+    pub(super) fn setup(
+        &mut self,
+        top: &Fields<'_>,
+        entries: &Under<'_>,
+        rules: &[Rule],
+    ) -> Vec<Setup> {
         let Some(node) = top.get("setup") else {
             return Vec::new();
         };
@@ -15,10 +20,9 @@ impl File<'_> {
             );
             return Vec::new();
         };
-        let names: Vec<&str> = match top.get("rules").map(|node| &node.data) {
-            Some(Data::Map(entries)) => entries.iter().map(|(key, _)| key.name.as_str()).collect(),
-            _ => Vec::new(),
-        };
+        let names: Vec<&str> = (entries.iter().flatten())
+            .map(|(key, _)| key.name.as_str())
+            .collect();
         let mut setup = Vec::new();
         for item in items {
             let (name, span, times) = match &item.data {
@@ -58,24 +62,31 @@ impl File<'_> {
         setup
     }
 
-    pub(super) fn rules(&mut self, top: &Fields<'_>) -> Vec<Rule> {
-        let Some(node) = top.get("rules") else {
-            if top.lacks("rules") {
-                self.reader.mistake(
-                    0..0,
-                    "the model has no rules",
-                    "say what principals may attempt under `rules:`".to_owned(),
-                );
-            }
-            return Vec::new();
-        };
-        let mut rules = Vec::new();
-        for (key, node) in self.reader.entries(node, "`rules`") {
-            if let Some(rule) = self.rule(key, node) {
-                rules.push(rule);
-            }
+    /// The rules, and how many there are when each section ends. A rule has its area's name as a tag.
+    pub(super) fn rules(
+        &mut self,
+        sections: &[Section<'_>],
+        entries: &Under<'_>,
+    ) -> (Vec<Rule>, Vec<usize>) {
+        if Section::top(sections).lacks("rules") && entries.iter().all(Vec::is_empty) {
+            self.reader.mistake(
+                0..0,
+                "the model has no rules",
+                "say what principals may attempt under `rules:`".to_owned(),
+            );
         }
-        rules
+        let (mut rules, mut ends) = (Vec::new(), Vec::new());
+        for (section, entries) in sections.iter().zip(entries) {
+            let tag = section.heading().map(|heading| tag_of(&heading.name));
+            for (key, node) in entries {
+                if let Some(mut rule) = self.rule(key, node) {
+                    rule.tags.extend(tag.clone());
+                    rules.push(rule);
+                }
+            }
+            ends.push(rules.len());
+        }
+        (rules, ends)
     }
 
     pub(super) fn rule(&mut self, key: &Key, node: &Node) -> Option<Rule> {
