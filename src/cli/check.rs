@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::terminal::Terminal;
 use super::{Ending, Failure, ModelPath, PlanOptions, load};
-use crate::generate::{Coverage, Generator, rehearse};
+use crate::generate::{Coverage, Generator, account_kinds, rehearse};
 use crate::model::action::Outcome;
 use crate::model::value::KindId;
 use crate::model::{By, Model};
@@ -21,7 +21,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
     let model = Arc::new(load(&arguments.path.model, terminal)?);
-    let generator = Generator::new(model.clone(), arguments.plans.generate(&model)?);
+    let mut options = arguments.plans.generate(&model)?;
+    let assumed = account_kinds(&model);
+    options.accounts = assumed.iter().map(|kind| (*kind, 1)).collect();
+    let generator = Generator::new(model.clone(), options);
     let seeds = arguments.plans.seeds();
     let plans = seeds.end - seeds.start;
     let mut coverage = Coverage::new(&model);
@@ -43,7 +46,17 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         }
     }
     let rate = steps as f64 / began.elapsed().as_secs_f64().max(1e-6);
-    terminal.print(&report(&model, &coverage, &ever, plans, steps));
+    let mut text = report(&model, &coverage, &ever, plans, steps);
+    for kind in assumed {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "\nNo rule makes an account of {0}, so one is assumed. A run needs one from gainsay.toml, as \
+             [[target.NAME.accounts.{0}]], or leaves the rules by {0} out.",
+            model.kind(kind).name
+        );
+    }
+    terminal.print(&text);
     terminal.note(&format!("rehearsed {rate:.0} steps/s"));
     Ok(Ending::Held)
 }

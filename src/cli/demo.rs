@@ -9,7 +9,7 @@ use super::{Ending, Failure, seeds};
 use crate::campaign::{self, campaign};
 use crate::demo::deep_sci_fi::{self as server, Bug};
 use crate::drive::{Client, Limits};
-use crate::generate::{Generator, Options};
+use crate::generate::{Generator, Options, account_kinds, give};
 use crate::model::Model;
 use crate::report;
 use crate::run::Runner;
@@ -61,9 +61,16 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         (false, _) => arguments.bug.clone(),
     };
     let listen = SocketAddr::from(([127, 0, 0, 1], arguments.port));
+    let admin_key = match arguments.serve {
+        true => std::env::var("ADMIN_API_KEY")
+            .ok()
+            .filter(|key| !key.is_empty()),
+        false => Some(format!("dsf_{}", uuid::Uuid::new_v4().simple())),
+    };
     let demo = server::serve(server::Config {
         listen,
         bugs: bugs.clone(),
+        admin_key: admin_key.clone(),
         ..server::Config::default()
     })
     .await
@@ -99,8 +106,21 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         model.tolerate.clone(),
         false,
     )?;
-    let generator = Generator::new(model.clone(), Options::default());
-    let runner = Runner::new(model.clone(), client, generator.start());
+    let accounts = account_kinds(&model);
+    let generator = Generator::new(
+        model.clone(),
+        Options {
+            accounts: accounts.iter().map(|kind| (*kind, 1)).collect(),
+            ..Options::default()
+        },
+    );
+    let mut start = generator.start();
+    for kind in accounts {
+        // The only account that no rule makes is the administrator's.
+        let key = admin_key.as_deref().unwrap_or_default();
+        give(&model, &mut start, kind, &[("api_key", key.into())]);
+    }
+    let runner = Runner::new(model.clone(), client, start);
     let options = campaign::Options {
         seeds: arguments.seeds.clone(),
         jobs: arguments.jobs.clamp(1, 64),

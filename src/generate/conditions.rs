@@ -13,7 +13,7 @@ use crate::model::expression::{Expression, Uses};
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{KindId, Value};
-use crate::model::walk::children;
+use crate::model::walk::{children, rewrite};
 use crate::model::{By, Effect, Model, Place, Rule};
 
 use super::demand::Want;
@@ -115,7 +115,9 @@ impl<'a> Glossary<'a> {
 
     /// The ways in which an expression comes to have a truth value.
     pub fn ways(&self, expression: &Expression, truth: bool) -> Vec<Vec<Literal>> {
-        let mut clauses = self.clauses(expression.ast(), truth);
+        let mut ast = expression.ast().clone();
+        expand(self.model, &mut ast);
+        let mut clauses = self.clauses(&ast, truth);
         clauses.truncate(MOST);
         clauses
             .into_iter()
@@ -345,6 +347,52 @@ impl<'a> Glossary<'a> {
             _ => {}
         }
     }
+}
+
+/// Puts what derived fields stand for in their place, so that there are ways to find in it. They are told by their names,
+/// where no other field has the name.
+fn expand(model: &Model, ast: &mut IdedExpr) {
+    rewrite(ast, &mut |expr| {
+        let Expr::Select(select) = &expr.expr else {
+            return;
+        };
+        let kinds = || model.layout.kinds.iter();
+        let stored = kinds().any(|kind| kind.fields.contains(&select.field));
+        let mut derived = kinds()
+            .flat_map(|kind| &kind.derived)
+            .filter(|(name, _)| *name == select.field);
+        let (Some((_, what)), None, false) = (derived.next(), derived.next(), stored) else {
+            return;
+        };
+        let mut body = what.ast().clone();
+        substitute(&mut body, &select.operand);
+        // It may use derived fields itself, of those above it, so this comes to an end.
+        expand(model, &mut body);
+        *expr = body;
+    });
+}
+
+/// Puts an expression for `self`, and gives the variables of its surroundings other names where it uses them, too.
+fn substitute(body: &mut IdedExpr, operand: &IdedExpr) {
+    let mut taken = BTreeSet::new();
+    idents(operand, &mut taken);
+    let other = |name: &mut String| {
+        if taken.contains(name.as_str()) {
+            name.push_str("_of_self");
+        }
+    };
+    let mut bound = BTreeSet::new();
+    rewrite(body, &mut |expr| {
+        if let Expr::Comprehension(over) = &mut expr.expr {
+            bound.insert(over.iter_var.clone());
+            other(&mut over.iter_var);
+        }
+    });
+    rewrite(body, &mut |expr| match &mut expr.expr {
+        Expr::Ident(name) if name == "self" => *expr = operand.clone(),
+        Expr::Ident(name) if bound.contains(name) => other(name),
+        _ => {}
+    });
 }
 
 /// Whether an expression is a condition, on the face of it.

@@ -20,4 +20,6 @@ mod ways;
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
 pub use plan::{Plan, Step};
-pub use rehearsal::{Coverage, Rehearsed, rehearse, rehearse_step, rehearse_strictly, start};
+pub use rehearsal::{
+    Coverage, Rehearsed, account_kinds, give, rehearse, rehearse_step, rehearse_strictly, start,
+};

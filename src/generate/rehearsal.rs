@@ -1,13 +1,14 @@
 //! Rehearsals: a plan run against the mirror alone. What the server would say is unknown, what the model predicts is
 //! assumed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::Model;
 use crate::model::action::{Actor, Outcome, Picked};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Prediction;
 use crate::model::value::{Handle, KindId, Value};
+use crate::model::{By, Effect, Model};
 
 use super::plan::{Plan, Step};
 
@@ -99,6 +100,37 @@ pub fn start(model: &Model, accounts: &[(KindId, usize)]) -> Mirror {
         }
     }
     mirror
+}
+
+/// Principals that rules are by and that no rule creates: only accounts that are given can be these.
+pub fn account_kinds(model: &Model) -> Vec<KindId> {
+    let acting = model.rules.iter().filter_map(|rule| match rule.by {
+        By::Kind(kind) => Some(kind),
+        By::Anyone => None,
+    });
+    let made = |kind: KindId| {
+        let mut effects = model.effects();
+        effects.any(|effect| matches!(effect, Effect::Create { kind: made, .. } if *made == kind))
+    };
+    let kinds: BTreeSet<KindId> = acting.filter(|kind| !made(*kind)).collect();
+    kinds.into_iter().collect()
+}
+
+/// Gives the accounts of a kind the fields that are known of them, the same to each.
+pub fn give(model: &Model, mirror: &mut Mirror, kind: KindId, known: &[(&str, Value)]) {
+    let declared = &model.kind(kind).fields;
+    let handles: Vec<Handle> = mirror.all(kind).map(|(handle, _)| handle).collect();
+    for handle in handles {
+        mirror.update(handle, |record| {
+            let fields = declared.iter().zip(record.fields.iter());
+            record.fields = fields
+                .map(|(field, old)| {
+                    let given = known.iter().find(|(name, _)| *name == field.name);
+                    given.map_or_else(|| old.clone(), |(_, value)| value.clone())
+                })
+                .collect();
+        });
+    }
 }
 
 /// Rehearses one step: what is predicted of it, and the mirror after what is assumed. Nothing for a step that names

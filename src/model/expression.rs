@@ -57,8 +57,10 @@ pub struct Uses {
 }
 
 impl Uses {
-    /// Adds what another expression reads of the mirror.
+    /// Adds what another expression, of a `self`, reads of the mirror.
     pub fn reads(&mut self, other: &Uses) {
+        let globals = other.variables.iter().filter(|name| *name != "self");
+        self.variables.extend(globals.cloned());
         self.fields.extend(other.fields.iter().copied());
         self.plurals.extend(other.plurals.iter().copied());
         self.natives.extend(other.natives.iter().cloned());

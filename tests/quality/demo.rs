@@ -23,11 +23,15 @@ pub fn model() -> Arc<Model> {
     Arc::new(Model::load("models/deep-sci-fi.yaml".as_ref()).expect("the model is sound"))
 }
 
+/// The administrator's key of the demo servers here.
+const ADMIN_KEY: &str = "dsf_administrator_of_the_quality_suite";
+
 /// A campaign against a server of its own. One plan at a time, unless `options` says otherwise: what is found first is
 /// then the same every time.
 pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Options) -> Report {
     let config = deep_sci_fi::Config {
         bugs: bugs.to_vec(),
+        admin_key: Some(ADMIN_KEY.to_owned()),
         ..Default::default()
     };
     let server = deep_sci_fi::serve(config)
@@ -36,6 +40,17 @@ pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Optio
     let report = drive(model, &server.url(), options).await;
     server.stop().await;
     report
+}
+
+/// Plans of a model, with an account of each kind that no rule makes.
+pub fn generator(model: &Arc<Model>) -> Generator {
+    let accounts = generate::account_kinds(model);
+    let accounts = accounts.into_iter().map(|kind| (kind, 1)).collect();
+    let options = generate::Options {
+        accounts,
+        ..generate::Options::default()
+    };
+    Generator::new(model.clone(), options)
 }
 
 /// A campaign against a server that runs already.
@@ -48,8 +63,12 @@ pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) ->
         false,
     )
     .expect("a client");
-    let generator = Generator::new(model.clone(), generate::Options::default());
-    let runner = Runner::new(model.clone(), client, generator.start());
+    let generator = generator(model);
+    let mut start = generator.start();
+    for kind in generate::account_kinds(model) {
+        generate::give(model, &mut start, kind, &[("api_key", ADMIN_KEY.into())]);
+    }
+    let runner = Runner::new(model.clone(), client, start);
     campaign::campaign(&generator, &runner, &options, &mut |_| {})
         .await
         .expect("the server is there")

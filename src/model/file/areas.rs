@@ -93,8 +93,5 @@ impl<'n> Section<'n> {
 pub(super) fn tag_of(heading: &str) -> String {
     let words = heading.split(|c: char| !c.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());
-    words
-        .map(str::to_lowercase)
-        .collect::<Vec<_>>()
-        .join("-")
+    words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
 }

@@ -144,7 +144,8 @@ impl File<'_> {
                         missing.join(", "),
                         name.name
                     ),
-                    "give every field a value, or say what it starts as: `int = 0`, `string?`".to_owned(),
+                    "give every field a value, or say what it starts as: `int = 0`, `string?`"
+                        .to_owned(),
                 );
             }
             env.names.insert(name.name.clone(), Type::Entity(kind));

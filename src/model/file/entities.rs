@@ -127,7 +127,9 @@ impl File<'_> {
             let mut derived = Vec::new();
             for (name, node) in entries {
                 self.reader.word(name, "a field");
-                let taken = self.reader.schema.kinds[index].readable().any(|n| n == name.name);
+                let taken = self.reader.schema.kinds[index]
+                    .readable()
+                    .any(|n| n == name.name);
                 if taken {
                     self.reader.mistake(
                         name.span.clone(),
