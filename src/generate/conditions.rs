@@ -14,7 +14,7 @@ use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{KindId, Value};
 use crate::model::walk::{children, rewrite};
-use crate::model::{By, Effect, Model, Place, Rule};
+use crate::model::{By, Effect, Model, Rule};
 
 use super::demand::Want;
 
@@ -25,8 +25,6 @@ const MOST: usize = 12;
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary {
     constants: BTreeMap<(KindId, usize), BTreeSet<Arc<str>>>,
-    /// Those that are ever given anything new.
-    changing: BTreeSet<(KindId, usize)>,
 }
 
 /// What the names of a rule stand for, as far as conditions are concerned.
@@ -58,27 +56,13 @@ impl Vocabulary {
                         vocabulary.add(Some(*kind), field, template.as_ref());
                     }
                 }
-                Effect::Set { place, value } => {
-                    vocabulary.change(place);
-                    if place.keys.is_empty() {
-                        vocabulary.add(place.kind, place.field, Some(value));
-                    }
+                Effect::Set { place, value } if place.keys.is_empty() => {
+                    vocabulary.add(place.kind, place.field, Some(value));
                 }
-                Effect::Unset(place) => vocabulary.change(place),
                 _ => {}
             }
         }
         vocabulary
-    }
-
-    /// Whether a field is ever given a new value.
-    pub fn changes(&self, kind: KindId, field: usize) -> bool {
-        self.changing.contains(&(kind, field))
-    }
-
-    fn change(&mut self, place: &Place) {
-        let kind = place.kind.map(|kind| (kind, place.field));
-        self.changing.extend(kind);
     }
 
     fn add(&mut self, kind: Option<KindId>, field: usize, template: Option<&Template>) {

@@ -206,18 +206,16 @@ impl Prepared {
         let mut ways_of = Vec::new();
         for rule in 0..model.rules.len() {
             let first = goals.len();
-            goals.extend(
-                ways(&model, &vocabulary, rule)
-                    .into_iter()
-                    .map(|(outcome, way)| Goal {
-                        rule,
-                        outcome,
-                        demands: Demands::of(&model, rule, outcome, way.claims()),
-                        way: Some(way),
-                        wakers: statics.wakers(rule, outcome),
-                        recipe: None,
-                    }),
-            );
+            goals.extend(ways(&model, &vocabulary, &statics, rule).into_iter().map(
+                |(outcome, way)| Goal {
+                    rule,
+                    outcome,
+                    demands: Demands::of(&model, rule, outcome, way.claims()),
+                    way: Some(way),
+                    wakers: statics.wakers(rule, outcome),
+                    recipe: None,
+                },
+            ));
             ways_of.push((first..goals.len()).collect());
         }
         let drawers = model

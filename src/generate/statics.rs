@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::action::Outcome;
 use crate::model::expression::Uses;
 use crate::model::value::KindId;
-use crate::model::{By, Effect, Model};
+use crate::model::{By, Effect, Model, Rule};
 
 /// What the rules of a model read and write.
 #[derive(Debug)]
@@ -60,9 +60,7 @@ impl Statics {
                     }
                     reach.requires.push(uses);
                 }
-                for success in &rule.successes {
-                    reach.effects(model, &success.effects);
-                }
+                reach.effects(model, rule);
                 reach
             })
             .collect();
@@ -72,6 +70,12 @@ impl Statics {
     /// The rules that create entities of a kind.
     pub fn makers(&self, kind: KindId) -> Vec<usize> {
         self.with(|reach| reach.creates.contains(&kind))
+    }
+
+    /// Whether a field is ever given a new value.
+    pub fn changes(&self, kind: KindId, field: usize) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|reach| reach.writes.contains(&(kind, field)))
     }
 
     /// Whether a rule makes entities of a kind, or makes none at all.
@@ -152,8 +156,8 @@ impl Statics {
 }
 
 impl Reach {
-    fn effects(&mut self, model: &Model, effects: &[Effect]) {
-        for effect in Effect::all(effects) {
+    fn effects(&mut self, model: &Model, rule: &Rule) {
+        for effect in rule.effects() {
             match effect {
                 Effect::Create { kind, .. } => {
                     self.creates.insert(*kind);

@@ -12,6 +12,7 @@ use crate::model::{Effect, Model, Rule};
 
 use super::conditions::{Glossary, Literal, Vocabulary, decides, name};
 use super::demand::Want;
+use super::statics::Statics;
 
 /// A way in which an outcome comes about.
 #[derive(Debug)]
@@ -40,7 +41,12 @@ pub(super) enum Way {
 }
 
 /// The ways of a rule's outcomes, where there is more than one.
-pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(Outcome, Way)> {
+pub(super) fn ways(
+    model: &Model,
+    vocabulary: &Vocabulary,
+    statics: &Statics,
+    rule: usize,
+) -> Vec<(Outcome, Way)> {
     let definition = &model.rules[rule];
     let glossary = Glossary::new(model, vocabulary, definition);
     let mut ways = Vec::new();
@@ -103,7 +109,7 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
                 _ => {}
             }
         }
-        for (pick, shared) in twins(model, vocabulary, definition, &success.effects) {
+        for (pick, shared) in twins(model, statics, definition, &success.effects) {
             ways.push((outcome, Way::Twin { pick, shared }));
         }
     }
@@ -114,7 +120,7 @@ pub(super) fn ways(model: &Model, vocabulary: &Vocabulary, rule: usize) -> Vec<(
 /// entities that do not act, as the world that both are in. Where there are none, any other one will do.
 fn twins(
     model: &Model,
-    vocabulary: &Vocabulary,
+    statics: &Statics,
     rule: &Rule,
     effects: &[Effect],
 ) -> Vec<(usize, Option<usize>)> {
@@ -140,7 +146,7 @@ fn twins(
             }
         };
         let acts = |kind: KindId| model.kind(kind).auth.is_some();
-        let changes = |field: usize| vocabulary.changes(pick.kind, field);
+        let changes = |field: usize| statics.changes(pick.kind, field);
         let shared: Vec<usize> = (model.kind(pick.kind).fields.iter().enumerate())
             .filter(|(index, field)| {
                 refers(&field.ty).is_some_and(|kind| !acts(kind)) && !changes(*index)

@@ -218,6 +218,14 @@ pub struct Rule {
     pub strict: bool,
 }
 
+impl Rule {
+    /// The effects of all successes.
+    pub fn effects(&self) -> impl Iterator<Item = &Effect> {
+        let successes = self.successes.iter();
+        successes.flat_map(|success| Effect::all(&success.effects))
+    }
+}
+
 /// How a second delivery is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Idempotence {

@@ -73,10 +73,7 @@ pub struct Applied {
 impl Model {
     /// The effects of all successes of all rules.
     pub(crate) fn effects(&self) -> impl Iterator<Item = &Effect> {
-        self.rules
-            .iter()
-            .flat_map(|rule| &rule.successes)
-            .flat_map(|success| Effect::all(&success.effects))
+        self.rules.iter().flat_map(Rule::effects)
     }
 
     /// Whether any rule deletes entities of a kind.

@@ -22,7 +22,7 @@ pub(super) struct Given<'a> {
 /// Every field that a success of the rule gives to a new entity.
 pub(super) fn given(rule: &Rule) -> Vec<Given<'_>> {
     let mut out = Vec::new();
-    for effect in (rule.successes.iter()).flat_map(|success| Effect::all(&success.effects)) {
+    for effect in rule.effects() {
         if let Effect::Create { kind, fields, .. } = effect {
             let fields = fields.iter().enumerate();
             out.extend(fields.filter_map(|(field, template)| {

@@ -393,13 +393,7 @@ impl Reducer<'_> {
         else {
             return BTreeMap::new();
         };
-        let about: Vec<Handle> = last
-            .action
-            .picks
-            .iter()
-            .filter_map(|p| p.handle())
-            .chain(candidate.entity)
-            .collect();
+        let about = candidate.subjects();
         let kin = |step: &Step| {
             let changes = deeds.get(&step.id).is_some_and(|d| !d.effect.is_empty());
             let done = deeds
@@ -421,12 +415,10 @@ impl Reducer<'_> {
     /// The steps of a candidate that changed something of what its last step is about, but for those that another one has
     /// too.
     pub(super) fn about(&self, candidate: &Candidate, but: &Candidate) -> Vec<u32> {
-        let (Some((deeds, _)), Some(last)) = (self.deeds(&candidate.steps), candidate.steps.last())
-        else {
+        let Some((deeds, _)) = self.deeds(&candidate.steps) else {
             return Vec::new();
         };
-        let picks = last.action.picks.iter().filter_map(|p| p.handle());
-        let subjects: Vec<Handle> = picks.chain(candidate.entity).collect();
+        let subjects = candidate.subjects();
         let about = |step: &&Step| {
             let named = step.names();
             deeds

@@ -112,12 +112,9 @@ impl Search<'_> {
                 _ => reducer.canonical(&effective, &strict, Keep::Effects, true),
             };
             if self.fails(&candidate).await {
-                // What the looser goal admits was dropped on the first two rungs already.
-                if self.earlier.is_none() && rung >= 2 && first == 0 {
-                    self.drop_singly(reducer, &loose).await;
-                }
-                if self.earlier.is_none() && rung > first {
-                    self.polish(reducer, &loose).await;
+                if rung > first {
+                    // What the looser goal admits was dropped on the first two rungs already.
+                    self.tidy(reducer, &loose, rung >= 2 && first == 0).await;
                 }
                 return;
             }
@@ -126,12 +123,10 @@ impl Search<'_> {
         // that was done to what the failing step is about.
         let about = reducer.about(found, &effective);
         if !about.is_empty()
-            && let Some(candidate) = with(reducer, &strict, found, &about)
+            && let Some(candidate) = reducer.shortened_with(&strict, found, &about)
             && self.fails(&candidate).await
         {
-            if self.earlier.is_none() {
-                self.blame(reducer, &strict, found, about).await;
-            }
+            self.blame(reducer, &strict, found, about).await;
             self.tidy(reducer, &loose, shortest != effective).await;
             return;
         }
@@ -158,7 +153,7 @@ impl Search<'_> {
 
     /// Drops what a looser goal admits to be dropped, and simplifies what is left.
     async fn tidy(&mut self, reducer: &Reducer<'_>, loose: &Goal, looser: bool) {
-        if self.earlier.is_none() && looser {
+        if looser {
             self.drop_singly(reducer, loose).await;
         }
         if self.earlier.is_none() {
@@ -191,7 +186,7 @@ impl Search<'_> {
         });
         let mut count = SUSPECTS;
         while count < suspects.len() {
-            if let Some(candidate) = with(reducer, goal, failing, &suspects[..count])
+            if let Some(candidate) = reducer.shortened_with(goal, failing, &suspects[..count])
                 && self.fails(&candidate).await
             {
                 suspects.truncate(count);
@@ -199,9 +194,7 @@ impl Search<'_> {
             }
             count *= GROWTH;
         }
-        if self.earlier.is_none() {
-            self.blame(reducer, goal, failing, suspects).await;
-        }
+        self.blame(reducer, goal, failing, suspects).await;
     }
 
     /// Finds out which of some steps the failure needs: delta debugging (Zeller and Hildebrandt, 2002).
@@ -219,7 +212,7 @@ impl Search<'_> {
                 let begin = end.saturating_sub(chunk);
                 let mut fewer = guilty.clone();
                 fewer.drain(begin..end);
-                if let Some(candidate) = with(reducer, goal, failing, &fewer)
+                if let Some(candidate) = reducer.shortened_with(goal, failing, &fewer)
                     && self.fails(&candidate).await
                 {
                     guilty = fewer;
@@ -292,19 +285,6 @@ impl Search<'_> {
             return;
         }
     }
-}
-
-/// The shortest candidate that a failing one leads to, of those that keep some of its steps as they are.
-fn with(
-    reducer: &Reducer<'_>,
-    goal: &Goal,
-    failing: &Candidate,
-    pins: &[u32],
-) -> Option<Candidate> {
-    let goal = reducer.pinned(goal, failing, pins);
-    reducer
-        .admits(failing, &goal)
-        .then(|| reducer.shorten(failing, &goal))
 }
 
 /// Confirms the result on fresh entities, and puts it together.

@@ -24,6 +24,15 @@ pub struct Candidate {
     pub entity: Option<Handle>,
 }
 
+impl Candidate {
+    /// What the last step and the broken invariant are about.
+    pub fn subjects(&self) -> Vec<Handle> {
+        let picks = self.steps.last().map(|last| &last.action.picks);
+        let picked = picks.into_iter().flatten().filter_map(|p| p.handle());
+        picked.chain(self.entity).collect()
+    }
+}
+
 /// A part of the mirror that a step changed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Change {
@@ -213,6 +222,18 @@ impl<'a> Reducer<'a> {
                                 && !now.effect.is_empty()
                                 && now.effect.is_subset(&before.effect))
                 })
+    }
+
+    /// The shortest candidate that a failing one leads to, of those that keep some of its steps as they are.
+    pub fn shortened_with(
+        &self,
+        goal: &Goal,
+        failing: &Candidate,
+        pins: &[u32],
+    ) -> Option<Candidate> {
+        let goal = self.pinned(goal, failing, pins);
+        self.admits(failing, &goal)
+            .then(|| self.shorten(failing, &goal))
     }
 
     /// The shortest admissible candidate that dropping steps leads to: in chunks first, from the end, then one by one

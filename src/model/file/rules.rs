@@ -446,13 +446,11 @@ impl File<'_> {
                     .push((rule.name.clone(), outcome.to_owned()));
             }
         }
-        for success in &rule.successes {
-            self.note_copies(&success.effects);
-        }
+        self.note_copies(rule);
     }
 
-    pub(super) fn note_copies(&mut self, effects: &[Effect]) {
-        for effect in Effect::all(effects) {
+    fn note_copies(&mut self, rule: &Rule) {
+        for effect in rule.effects() {
             match effect {
                 Effect::Create {
                     kind, fields, span, ..
