@@ -52,7 +52,11 @@ async fn comment(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         count(&mut tx, kind, &target, &created_at).await?;
     }
     if let Some(reaction) = reaction {
-        let times = if app.bugs.has(Bug::CommentReactionTwice) { 2 } else { 1 };
+        let times = if app.bugs.has(Bug::CommentReactionTwice) {
+            2
+        } else {
+            1
+        };
         reactions::count(&mut tx, kind, &target, reaction, times).await?;
     }
     tx.commit().await?;

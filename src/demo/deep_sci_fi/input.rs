@@ -95,11 +95,7 @@ impl<'c> Input<'c> {
     }
 
     /// One of a few words in the path.
-    pub(super) fn path_choice(
-        &mut self,
-        name: &str,
-        choices: &[&'static str],
-    ) -> &'static str {
+    pub(super) fn path_choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
         let call = self.call;
         let raw = call.path.iter().find(|(key, _)| key == name);
         let raw = json!(raw.map_or("", |(_, value)| value.as_str()));

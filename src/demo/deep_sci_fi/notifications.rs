@@ -106,8 +106,8 @@ async fn pending(State(app): State<App>, call: Call) -> Answer {
     } else {
         unread(&mut tx, &agent.id, limit).await?
     };
-    let is_marked = (marks || app.bugs.has(Bug::PeekMarksRead))
-        && !app.bugs.has(Bug::PendingNotMarked);
+    let is_marked =
+        (marks || app.bugs.has(Bug::PeekMarksRead)) && !app.bugs.has(Bug::PendingNotMarked);
     if is_marked {
         mark_read(&mut tx, &rows, &now()).await?;
     }

@@ -40,7 +40,7 @@ const TABLES: &[&str] = &[
         dweller_count INTEGER NOT NULL DEFAULT 0,
         follower_count INTEGER NOT NULL DEFAULT 0,
         comment_count INTEGER NOT NULL DEFAULT 0,
-        reaction_counts TEXT NOT NULL DEFAULT '{"fire":0,"mind":0,"heart":0,"thinking":0}',
+        reaction_counts TEXT NOT NULL DEFAULT '{\"fire\":0,\"mind\":0,\"heart\":0,\"thinking\":0}',
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL
     )",

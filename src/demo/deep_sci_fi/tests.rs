@@ -5,3 +5,4 @@ mod harness;
 mod paths;
 mod refusals;
 mod slips;
+mod society;
