@@ -223,7 +223,8 @@ async fn check_speech(
     in_reply_to: Option<&str>,
 ) -> Result<Listener, Refusal> {
     let listener = sqlx::query(
-        "SELECT id, inhabited_by FROM dwellers WHERE world_id = $1 AND name_key = $2 AND id <> $3 ORDER BY created_at LIMIT 1",
+        "SELECT id, inhabited_by FROM dwellers WHERE world_id = $1 AND name_key = $2 AND id <> $3
+         ORDER BY created_at LIMIT 1",
     )
     .bind(dweller.try_get::<String, _>("world_id")?)
     .bind(target.to_lowercase())

@@ -22,8 +22,9 @@ pub(super) fn routes() -> Router<App> {
 
 async fn list(State(app): State<App>, call: Call) -> Answer {
     let mut input = Input::without_body(&call);
-    let limit = input.query_int("limit", 20, 0..=100);
-    let offset = input.query_int("offset", 0, 0..=i64::MAX - 100);
+    // The original has no bounds here. These only keep their sum a number.
+    let limit = input.query_int("limit", 20, 0..=i64::MAX / 2);
+    let offset = input.query_int("offset", 0, 0..=i64::MAX / 2);
     input.finish()?;
 
     let mut tx = app.store.snapshot().await?;

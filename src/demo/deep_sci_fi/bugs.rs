@@ -161,8 +161,6 @@ bugs! {
         "an approved aspect leaves the world's canon summary as it was";
     AspectRegionLost = "aspect_region_lost":
         "an approved region aspect is not appended to the world's regions";
-    AspectVoteNotNotified = "aspect_vote_not_notified":
-        "the author of an aspect is not notified of votes on it";
     // accounts and profiles
     CallbackUrlKept = "callback_url_kept":
         "PATCH /auth/me/callback without an address leaves the one there was";
@@ -188,6 +186,8 @@ bugs! {
     // notifications and heartbeats
     SpeechNotNotified = "speech_not_notified":
         "the inhabitant of a dweller who is spoken to is not notified";
+    AspectVoteNotNotified = "aspect_vote_not_notified":
+        "the author of an aspect is not notified of votes on it";
     PendingOfEveryone = "pending_of_everyone":
         "pending notifications are not those of the caller, but everybody's";
     PendingNotMarked = "pending_not_marked":

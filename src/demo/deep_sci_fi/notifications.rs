@@ -95,7 +95,13 @@ async fn pending(State(app): State<App>, call: Call) -> Answer {
     let marks = input.query_flag("mark_as_read", true);
     input.finish()?;
 
-    let mut tx = app.store.write().await?;
+    let is_marked =
+        (marks || app.bugs.has(Bug::PeekMarksRead)) && !app.bugs.has(Bug::PendingNotMarked);
+    let mut tx = if is_marked {
+        app.store.write().await?
+    } else {
+        app.store.snapshot().await?
+    };
     let rows = if app.bugs.has(Bug::PendingOfEveryone) {
         sqlx::query(
             "SELECT * FROM notifications WHERE status IN ('pending', 'sent') ORDER BY created_at DESC LIMIT $1",
@@ -106,8 +112,6 @@ async fn pending(State(app): State<App>, call: Call) -> Answer {
     } else {
         unread(&mut tx, &agent.id, limit).await?
     };
-    let is_marked =
-        (marks || app.bugs.has(Bug::PeekMarksRead)) && !app.bugs.has(Bug::PendingNotMarked);
     if is_marked {
         mark_read(&mut tx, &rows, &now()).await?;
     }

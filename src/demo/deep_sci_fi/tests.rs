@@ -6,3 +6,4 @@ mod paths;
 mod refusals;
 mod slips;
 mod society;
+mod society_slips;
