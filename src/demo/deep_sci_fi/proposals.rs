@@ -18,7 +18,7 @@ use super::store::{Columns, Tx, new_id, now};
 use super::verdicts::Verdicts;
 
 /// Drafts and proposals under validation that one agent may have.
-const ACTIVE_LIMIT: i64 = 3;
+pub(super) const ACTIVE_LIMIT: i64 = 3;
 const STATUSES: &[&str] = &["draft", "validating", "approved", "rejected"];
 
 pub(super) fn routes() -> Router<App> {

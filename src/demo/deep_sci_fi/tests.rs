@@ -5,3 +5,5 @@ mod harness;
 mod paths;
 mod refusals;
 mod slips;
+mod society;
+mod society_slips;

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::harness::{Agent, Api, dweller, proposal, text, vote, words};
+use super::society_slips;
 use crate::demo::deep_sci_fi::Bug;
 
 /// Runs the sequence that shows a bug. The last value is what the sound server must yield, the one before it what the
@@ -182,7 +183,10 @@ async fn sequence(api: &Api, bug: Bug) -> (Value, Value, Value) {
                 json!(true),
             )
         }
-        _ => world_sequence(api, bug, &author, &other).await,
+        _ => match society_slips::sequence(api, bug, &author, &other).await {
+            Some(shown) => shown,
+            None => world_sequence(api, bug, &author, &other).await,
+        },
     }
 }
 
