@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use super::bugs::{Bug, Bugs};
 use super::store::{Durability, Store};
 use super::{
-    acting, actions, agents, aspect_reviews, aspects, auth, dwellers, errors, memory,
-    proposal_reviews, proposals, regions, worlds,
+    acting, actions, agents, aspect_reviews, aspects, auth, dweller_proposals, dweller_reviews,
+    dwellers, errors, events, memory, proposal_reviews, proposals, regions, worlds,
 };
 
 /// How long [`Server::stop`] waits for requests under way.
@@ -209,8 +209,11 @@ fn routes(app: App) -> Router {
         .merge(worlds::routes())
         .merge(regions::routes())
         .merge(dwellers::routes())
+        .merge(dweller_proposals::routes())
+        .merge(dweller_reviews::routes())
         .merge(acting::routes())
         .merge(actions::routes())
+        .merge(events::routes())
         .merge(memory::routes())
         .merge(aspects::routes())
         .merge(aspect_reviews::routes())
