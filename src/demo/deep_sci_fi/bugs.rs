@@ -183,6 +183,8 @@ bugs! {
         "a confirmed importance may be confirmed once more, by another";
     ActionConfirmerMistaken = "action_confirmer_mistaken":
         "the actor is stored as the one who confirmed the importance";
+    ActionConfirmationUnheard = "action_confirmation_unheard":
+        "the actor is not notified that the importance was confirmed";
     ActionEscalatedUnconfirmed = "action_escalated_unconfirmed":
         "an action is escalated although nobody confirmed its importance";
     ActionEscalatedTwice = "action_escalated_twice":

@@ -71,6 +71,35 @@ async fn read_event(api: &Api, id: &str) -> Value {
     api.get(&format!("/events/{id}")).await["event"].take()
 }
 
+/// How many notifications of a kind an agent ever got.
+async fn told(api: &Api, agent: &Agent, kind: &str) -> usize {
+    let history = api.get_as(agent, "/notifications/history").await;
+    assert_eq!(history.status, 200, "{}", history.body);
+    let notifications = history.body["notifications"].as_array().unwrap();
+    let is_kind = |news: &&Value| news["notification_type"] == kind;
+    notifications.iter().filter(is_kind).count()
+}
+
+#[tokio::test]
+async fn those_concerned_are_told() {
+    let api = Api::start(&[]).await;
+    let (owner, actor) = (api.agent().await, api.agent().await);
+    let world = api.settled(&owner).await;
+    let id = action(&api, &actor, &world, 0.9).await;
+    confirm(&api, &owner, &id).await;
+    assert_eq!(told(&api, &actor, "action_importance_confirmed").await, 1);
+    let escalated = escalate(&api, &actor, &id, 2050).await;
+    assert_eq!(told(&api, &owner, "world_event_proposed").await, 1);
+    let escalated = text(&escalated.body["event"]["id"]);
+    approve(&api, &owner, &escalated).await;
+    assert_eq!(told(&api, &actor, "world_event_approved").await, 1);
+    let event = proposed(&api, &owner, &world).await;
+    reject(&api, &actor, &event).await;
+    assert_eq!(told(&api, &owner, "world_event_rejected").await, 1);
+    // Nobody is told of what they did themselves.
+    assert_eq!(told(&api, &owner, "world_event_proposed").await, 1);
+}
+
 async fn status(api: &Api, path: &str) -> u16 {
     Api::send(api.request(Method::GET, path)).await.status
 }
@@ -252,6 +281,12 @@ pub async fn sequence(
                 json!(true),
                 json!(false),
             )
+        }
+        Bug::ActionConfirmationUnheard => {
+            let id = action(api, author, world, 0.9).await;
+            confirm(api, other, &id).await;
+            let heard = told(api, author, "action_importance_confirmed").await;
+            (json!(heard), json!(0), json!(1))
         }
         Bug::ActionEscalatedUnconfirmed => {
             let id = action(api, author, world, 0.9).await;
