@@ -16,6 +16,7 @@ use super::dwellers::{dweller_row, require_inhabitant};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
 use super::memory;
+use super::notifications::notify;
 use super::regions::{named, region_name, regions_of, unknown_region};
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
@@ -99,26 +100,24 @@ async fn act(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     if !app.bugs.has(Bug::TokenNotChecked) {
         check_token(&dweller, &token)?;
     }
-    let new_place = match action.addressee() {
+    let (mut new_place, mut listener) = (None, None);
+    match action.addressee() {
         Some(target) if action.kind == "move" => {
-            Some(destination(&mut tx, &dweller, target).await?)
+            new_place = Some(destination(&mut tx, &dweller, target).await?);
         }
         Some(target) if action.kind == "speak" => {
-            check_speech(
-                &app,
-                &mut tx,
-                &dweller,
-                target,
-                action.in_reply_to.as_deref(),
-            )
-            .await?;
-            None
+            let in_reply_to = action.in_reply_to.as_deref();
+            listener = Some(check_speech(&app, &mut tx, &dweller, target, in_reply_to).await?);
         }
-        _ => None,
-    };
+        _ => {}
+    }
 
     (action.id, action.created_at) = (new_id(), now());
     record(&app, &mut tx, &dweller, &agent, &action, new_place.as_ref()).await?;
+    let is_told = match &listener {
+        Some(listener) => tell(&app, &mut tx, &dweller, listener, &action).await?,
+        None => false,
+    };
     tx.commit().await?;
 
     let mut answer = json!({
@@ -139,6 +138,9 @@ async fn act(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     if let Some(place) = new_place {
         answer["new_location"] =
             json!({ "current_region": place.region, "specific_location": place.spot });
+    }
+    if is_told {
+        answer["notification"] = json!({ "target_notified": true, "target": action.target });
     }
     ok(answer)
 }
@@ -181,6 +183,37 @@ async fn destination(tx: &mut Tx, dweller: &AnyRow, target: &str) -> Result<Plac
     })
 }
 
+/// Who is spoken to, and the agent who hears it.
+struct Listener {
+    id: String,
+    inhabited_by: Option<String>,
+}
+
+/// Lets the listener's inhabitant know. A dweller without one has nobody to tell.
+async fn tell(
+    app: &App,
+    tx: &mut Tx,
+    dweller: &AnyRow,
+    listener: &Listener,
+    action: &Action,
+) -> Result<bool, Refusal> {
+    let Some(inhabitant) = &listener.inhabited_by else {
+        return Ok(false);
+    };
+    if app.bugs.has(Bug::SpeechNotNotified) {
+        return Ok(true);
+    }
+    let news = json!({
+        "from_dweller": dweller.try_get::<String, _>("name")?,
+        "from_dweller_id": dweller.try_get::<String, _>("id")?,
+        "action_id": action.id,
+        "content": action.content,
+    });
+    let about = ("dweller", listener.id.as_str());
+    notify(tx, inhabitant, "dweller_spoken_to", about, &news).await?;
+    Ok(true)
+}
+
 /// Speech goes to a dweller of the same world, and does not pass over what that one is waiting to hear.
 async fn check_speech(
     app: &App,
@@ -188,9 +221,9 @@ async fn check_speech(
     dweller: &AnyRow,
     target: &str,
     in_reply_to: Option<&str>,
-) -> Result<(), Refusal> {
+) -> Result<Listener, Refusal> {
     let listener = sqlx::query(
-        "SELECT id FROM dwellers WHERE world_id = $1 AND name_key = $2 AND id <> $3 ORDER BY created_at LIMIT 1",
+        "SELECT id, inhabited_by FROM dwellers WHERE world_id = $1 AND name_key = $2 AND id <> $3 ORDER BY created_at LIMIT 1",
     )
     .bind(dweller.try_get::<String, _>("world_id")?)
     .bind(target.to_lowercase())
@@ -203,15 +236,18 @@ async fn check_speech(
             "Address somebody who is there.",
         ));
     };
-    let listener: String = listener.try_get("id")?;
+    let listener = Listener {
+        id: listener.try_get("id")?,
+        inhabited_by: listener.try_get("inhabited_by")?,
+    };
     let Some(reply) = in_reply_to else {
-        if !app.bugs.has(Bug::ReplyNotRequired) && owes_reply(tx, dweller, &listener).await? {
+        if !app.bugs.has(Bug::ReplyNotRequired) && owes_reply(tx, dweller, &listener.id).await? {
             return Err(Refusal::bad(
                 &format!("'{target}' is waiting for your reply"),
                 "Send in_reply_to_action_id.",
             ));
         }
-        return Ok(());
+        return Ok(listener);
     };
     let heard = sqlx::query("SELECT dweller_id, action_type FROM actions WHERE id = $1")
         .bind(reply)
@@ -223,7 +259,7 @@ async fn check_speech(
             "Check in_reply_to_action_id.",
         ));
     };
-    if heard.try_get::<String, _>("dweller_id")? != listener {
+    if heard.try_get::<String, _>("dweller_id")? != listener.id {
         return Err(Refusal::bad(
             &format!("The action replied to is not by '{target}'"),
             "Reply to the one you are speaking to.",
@@ -235,7 +271,7 @@ async fn check_speech(
             "Only speech can be replied to.",
         ));
     }
-    Ok(())
+    Ok(listener)
 }
 
 /// Whether the listener said something to this dweller that nothing replies to.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::bugs::Bug;
 use super::call::{Call, ok};
 use super::errors::{Answer, Refusal};
 use super::input::Input;
@@ -62,22 +63,34 @@ async fn profile(app: &App, query: &'static str, key: &str) -> Answer {
         .fetch_optional(&mut *tx)
         .await?
         .ok_or_else(|| Refusal::absent("Agent", key))?;
+    let id: String = row.try_get("id")?;
     let counts = sqlx::query(
         "SELECT (SELECT COUNT(*) FROM proposals WHERE agent_id = users.id) AS proposals,
-                (SELECT COUNT(*) FROM validations WHERE agent_id = users.id) AS validations,
+                (SELECT COUNT(*) FROM aspect_validations WHERE agent_id = users.id) AS aspect_validations,
                 (SELECT COUNT(*) FROM aspects WHERE agent_id = users.id) AS aspects,
                 (SELECT COUNT(*) FROM dwellers WHERE created_by = users.id) AS dwellers_created,
                 (SELECT COUNT(*) FROM dwellers WHERE inhabited_by = users.id) AS dwellers_inhabited
          FROM users WHERE id = $1",
     )
-    .bind(row.try_get::<String, _>("id")?)
+    .bind(&id)
     .fetch_one(&mut *tx)
     .await?;
+    let validations = if app.bugs.has(Bug::ProfileCountsVotesReceived) {
+        "SELECT COUNT(*) AS total FROM validations JOIN proposals ON proposals.id = validations.proposal_id
+         WHERE proposals.agent_id = $1"
+    } else {
+        "SELECT COUNT(*) AS total FROM validations WHERE agent_id = $1"
+    };
+    let validations = sqlx::query(validations)
+        .bind(&id)
+        .fetch_one(&mut *tx)
+        .await?;
     ok(json!({
         "agent": agent_json(&row)?,
         "contributions": {
             "proposals": counts.try_get::<i64, _>("proposals")?,
-            "validations": counts.try_get::<i64, _>("validations")?,
+            "validations": validations.try_get::<i64, _>("total")?,
+            "aspect_validations": counts.try_get::<i64, _>("aspect_validations")?,
             "aspects": counts.try_get::<i64, _>("aspects")?,
             "dwellers_created": counts.try_get::<i64, _>("dwellers_created")?,
             "dwellers_inhabited": counts.try_get::<i64, _>("dwellers_inhabited")?,
@@ -90,6 +103,7 @@ fn agent_json(row: &AnyRow) -> Result<Value, sqlx::Error> {
         "id": row.try_get::<String, _>("id")?,
         "username": format!("@{}", row.try_get::<String, _>("username")?),
         "name": row.try_get::<String, _>("name")?,
+        "description": row.try_get::<Option<String>, _>("description")?,
         "model_id": row.try_get::<Option<String>, _>("model_id")?,
         "type": "agent",
         "created_at": row.try_get::<String, _>("created_at")?,

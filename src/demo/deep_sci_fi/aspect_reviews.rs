@@ -13,6 +13,7 @@ use super::bugs::Bug;
 use super::call::{JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
+use super::notifications::notify;
 use super::regions;
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
@@ -59,8 +60,8 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             "Only aspects under validation can be validated.",
         ));
     }
-    let is_own = aspect.try_get::<String, _>("agent_id")? == agent.id;
-    if is_own && !app.bugs.has(Bug::AspectSelfValidation) {
+    let author: String = aspect.try_get("agent_id")?;
+    if author == agent.id && !app.bugs.has(Bug::AspectSelfValidation) {
         return Err(own_work(test_mode));
     }
     let mut verdicts = Verdicts::tally(&reviews_of(&mut tx, &id).await?)?;
@@ -101,6 +102,15 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         .bind(&id)
         .execute(&mut *tx)
         .await?;
+    if !app.bugs.has(Bug::AspectVoteNotNotified) {
+        let news = json!({
+            "aspect_title": aspect.try_get::<String, _>("title")?,
+            "verdict": review.verdict,
+            "validator_id": agent.id,
+            "aspect_status": status,
+        });
+        notify(&mut tx, &author, "aspect_validated", ("aspect", &id), &news).await?;
+    }
     tx.commit().await?;
 
     let mut answer = json!({

@@ -1,30 +1,26 @@
-//! Registration and the agent's own account. Keys come from the operating system's generator, and only their hashes
-//! are stored.
+//! Registration. Keys come from the operating system's generator, and only their hashes are stored.
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, patch, post};
+use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::Row;
 
+use super::account::Callback;
 use super::bugs::Bug;
-use super::call::{Agent, Call, JsonCall, key_hash, ok};
+use super::call::{JsonCall, key_hash, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
 use super::server::App;
-use super::store::{Columns, Store, Tx, new_id, now};
+use super::store::{Store, Tx, new_id, now};
 
 /// How many random suffixes a taken username is tried with before the longer one.
 const SUFFIX_TRIES: usize = 10;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/auth/agent", post(register))
-        .route("/api/auth/me", get(me))
-        .route("/api/auth/verify", get(verify))
-        .route("/api/auth/me/model", patch(set_model))
+    Router::new().route("/api/auth/agent", post(register))
 }
 
 async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
@@ -33,34 +29,35 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let username = input.text("username", 1..=40);
     let description = input.text_or_null("description", ANY_LENGTH);
     let model = input.text_or_null("model_id", 0..=100);
-    let callback_url = input.text_or_null("callback_url", 0..=2_083);
-    let callback_token = input.text_or_null("callback_token", 0..=256);
+    let callback = Callback::read(&mut input);
     let notifications = input.flag_or("platform_notifications", true);
-    if let Some(url) = &callback_url {
-        input.web_address("callback_url", url);
-    }
     input.finish()?;
 
     let (id, created_at, key) = (new_id(), now(), new_key());
     let mut tx = app.store.write().await?;
     let username = free_username(&app, &mut tx, &normalized(&username)).await?;
     sqlx::query(
-        "INSERT INTO users (id, username, name, description, model_id, callback_url, callback_token,
+        "INSERT INTO users (id, username, name, name_key, description, model_id, callback_url, callback_token,
                             platform_notifications, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&id)
     .bind(&username)
     .bind(&name)
+    .bind(name.to_lowercase())
     .bind(description)
     .bind(model.as_deref())
-    .bind(callback_url.as_deref())
-    .bind(callback_token)
+    .bind(callback.url.as_deref())
+    .bind(callback.token)
     .bind(i64::from(notifications))
     .bind(&created_at)
     .execute(&mut *tx)
     .await?;
     store_key(&mut tx, &key, &id, &created_at).await?;
+    let namesake = match &model {
+        Some(model) => namesake(&mut tx, &id, &name, model).await?,
+        None => None,
+    };
     tx.commit().await?;
 
     let mut answer = json!({
@@ -77,63 +74,35 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         },
         "api_key": { "key": key, "prefix": key[..12], "note": "Store this key. It is not shown again." },
     });
-    if callback_url.is_none() {
+    if let Some(existing) = namesake {
+        answer["warning"] = json!({
+            "message": "An agent of this name and model exists already. If it is you, you now have two accounts.",
+            "existing_username": format!("@{existing}"),
+        });
+    }
+    if callback.url.is_none() {
         answer["callback_warning"] =
             json!("Without a callback_url, notifications have to be polled.");
     }
     ok(answer)
 }
 
-async fn me(State(app): State<App>, call: Call) -> Answer {
-    let agent = call.agent(&app).await?;
-    ok(profile(&app, &agent).await?)
-}
-
-async fn verify(State(app): State<App>, call: Call) -> Answer {
-    let agent = call.agent(&app).await?;
-    ok(json!({ "valid": true, "agent": profile(&app, &agent).await? }))
-}
-
-async fn set_model(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
-    let agent = call.agent(&app).await?;
-    let mut input = Input::with_body(&call);
-    let model = input.text_or_null("model_id", 0..=100);
-    input.finish()?;
-
-    let mut tx = app.store.write().await?;
-    let update = if app.bugs.has(Bug::ModelWrittenToEveryone) {
-        sqlx::query("UPDATE users SET model_id = $1").bind(model.as_deref())
-    } else {
-        sqlx::query("UPDATE users SET model_id = $1 WHERE id = $2")
-            .bind(model.as_deref())
-            .bind(&agent.id)
-    };
-    update.execute(&mut *tx).await?;
-    tx.commit().await?;
-    ok(json!({ "success": true, "model_id": model }))
-}
-
-async fn profile(app: &App, agent: &Agent) -> Result<Value, Refusal> {
+/// The username of another agent with this name, in any case, and this model.
+async fn namesake(
+    tx: &mut Tx,
+    agent: &str,
+    name: &str,
+    model: &str,
+) -> Result<Option<String>, sqlx::Error> {
     let row = sqlx::query(
-        "SELECT username, name, model_id, callback_url, platform_notifications, last_heartbeat_at, created_at
-         FROM users WHERE id = $1",
+        "SELECT username FROM users WHERE name_key = $1 AND model_id = $2 AND id <> $3 ORDER BY created_at LIMIT 1",
     )
-    .bind(&agent.id)
-    .fetch_one(app.store.readers())
+    .bind(name.to_lowercase())
+    .bind(model)
+    .bind(agent)
+    .fetch_optional(&mut **tx)
     .await?;
-    let callback_url: Option<String> = row.try_get("callback_url")?;
-    Ok(json!({
-        "id": agent.id,
-        "username": format!("@{}", row.try_get::<String, _>("username")?),
-        "name": row.try_get::<String, _>("name")?,
-        "model_id": row.try_get::<Option<String>, _>("model_id")?,
-        "type": "agent",
-        "callback_url": callback_url,
-        "platform_notifications": row.flag("platform_notifications")?,
-        "activity_status": agent.activity(),
-        "last_heartbeat_at": row.try_get::<Option<String>, _>("last_heartbeat_at")?,
-        "created_at": row.try_get::<String, _>("created_at")?,
-    }))
+    row.map(|row| row.try_get("username")).transpose()
 }
 
 async fn store_key(tx: &mut Tx, key: &str, agent: &str, now: &str) -> Result<(), sqlx::Error> {
@@ -162,8 +131,8 @@ pub(super) async fn open_admin_account(store: &Store, key: &str) -> Result<(), s
     }
     let (id, created_at) = (new_id(), now());
     sqlx::query(
-        "INSERT INTO users (id, username, name, platform_notifications, created_at)
-         VALUES ($1, $2, 'Administrator', 0, $3)",
+        "INSERT INTO users (id, username, name, name_key, platform_notifications, created_at)
+         VALUES ($1, $2, 'Administrator', 'administrator', 0, $3)",
     )
     .bind(&id)
     .bind(format!("administrator-{id}"))

@@ -202,6 +202,56 @@ bugs! {
         "a rejected event may still be approved; only approved ones are closed";
     EventReasonNotStored = "event_reason_not_stored":
         "the reason of a rejection is answered but never written";
+    AspectVoteNotNotified = "aspect_vote_not_notified":
+        "the author of an aspect is not notified of votes on it";
+    // accounts and profiles
+    CallbackUrlKept = "callback_url_kept":
+        "PATCH /auth/me/callback without an address leaves the one there was";
+    CallbackTokenCleared = "callback_token_cleared":
+        "PATCH /auth/me/callback without a token clears the one there was";
+    ProfileCountsVotesReceived = "profile_counts_votes_received":
+        "an agent's profile counts the votes on its proposals instead of those it gave";
+    // following and comments
+    FollowCountedTwice = "follow_counted_twice":
+        "following a world again raises follower_count again";
+    PreferencesNotStored = "preferences_not_stored":
+        "new preferences of a follower are answered as accepted but never written";
+    UnfollowNotCounted = "unfollow_not_counted":
+        "unfollowing a world does not lower follower_count";
+    UnfollowBelowZero = "unfollow_below_zero":
+        "unfollowing a world that one does not follow lowers follower_count";
+    UnfollowForgetsAll = "unfollow_forgets_all":
+        "unfollowing deletes by follower instead of by id, so the agent follows nothing any more";
+    CommentNotCounted = "comment_not_counted":
+        "a comment does not raise comment_count";
+    CommentReactionTwice = "comment_reaction_twice":
+        "a comment's reaction is counted twice";
+    // notifications and heartbeats
+    SpeechNotNotified = "speech_not_notified":
+        "the inhabitant of a dweller who is spoken to is not notified";
+    PendingOfEveryone = "pending_of_everyone":
+        "pending notifications are not those of the caller, but everybody's";
+    PendingNotMarked = "pending_not_marked":
+        "pending notifications are answered as marked, but stay unread";
+    PeekMarksRead = "peek_marks_read":
+        "mark_as_read=false marks all the same";
+    HistoryFilterInverted = "history_filter_inverted":
+        "the history shows unread notifications as read ones, and read ones as unread";
+    NotificationReadByAnyone = "notification_read_by_anyone":
+        "marking a notification does not check whose it is";
+    HeartbeatNotStored = "heartbeat_not_stored":
+        "a heartbeat is answered, but its time is never written";
+    HeartbeatReportsPresent = "heartbeat_reports_present":
+        "a heartbeat reports the status that it brings about instead of the one before it";
+    // feed and platform
+    FeedLimitIgnored = "feed_limit_ignored":
+        "the feed's limit is checked, and then forgotten";
+    FeedRepeatsLast = "feed_repeats_last":
+        "a page of the feed begins with the last item of the page before";
+    StatsCountDrafts = "stats_count_drafts":
+        "the statistics count every proposal as a world, drafts included";
+    ProcessByAnyone = "process_by_anyone":
+        "processing notifications takes any agent's key for an administrator's";
 }
 
 impl fmt::Display for Bug {

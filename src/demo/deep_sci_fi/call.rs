@@ -41,19 +41,22 @@ pub(super) struct Agent {
 impl Agent {
     /// How long the agent has been silent. Only a heartbeat makes anybody older than `new`.
     pub(super) fn activity(&self) -> &'static str {
-        let Some(heartbeat) = self.last_heartbeat_at.as_deref() else {
-            return "new";
-        };
-        let Ok(heartbeat) = chrono::DateTime::parse_from_rfc3339(heartbeat) else {
-            return "new";
-        };
-        let silence = chrono::Utc::now() - heartbeat.to_utc();
-        let names = [(12, "active"), (24, "warning"), (7 * 24, "inactive")];
-        names
-            .iter()
-            .find(|(hours, _)| silence <= chrono::Duration::hours(*hours))
-            .map_or("dormant", |(_, name)| name)
+        activity_since(self.last_heartbeat_at.as_deref())
     }
+}
+
+/// What an agent is called whose last heartbeat this was.
+pub(super) fn activity_since(heartbeat: Option<&str>) -> &'static str {
+    let heartbeat = heartbeat.and_then(|at| chrono::DateTime::parse_from_rfc3339(at).ok());
+    let Some(heartbeat) = heartbeat else {
+        return "new";
+    };
+    let silence = chrono::Utc::now() - heartbeat.to_utc();
+    let names = [(12, "active"), (24, "warning"), (7 * 24, "inactive")];
+    names
+        .iter()
+        .find(|(hours, _)| silence <= chrono::Duration::hours(*hours))
+        .map_or("dormant", |(_, name)| name)
 }
 
 /// A call to an endpoint that declares a body. Only there does a body that is not JSON matter.

@@ -3,11 +3,13 @@
 
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, NaiveDateTime};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::call::{Body, Call};
 use super::errors::{FieldError, Refusal};
+use super::store::timestamp;
 
 /// Lengths of text, in code points.
 pub(super) type Lengths = RangeInclusive<usize>;
@@ -92,6 +94,14 @@ impl<'c> Input<'c> {
         self.parse_id(name, raw)
     }
 
+    /// One of a few words in the path.
+    pub(super) fn path_choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
+        let call = self.call;
+        let raw = call.path.iter().find(|(key, _)| key == name);
+        let raw = json!(raw.map_or("", |(_, value)| value.as_str()));
+        self.as_choice(name, &raw, choices)
+    }
+
     fn parse_id(&mut self, name: &str, raw: &str) -> String {
         match Uuid::parse_str(raw) {
             Ok(id) => id.to_string(),
@@ -115,6 +125,31 @@ impl<'c> Input<'c> {
     /// Any text in the query.
     pub(super) fn query_text(&self, name: &str) -> Option<&'c str> {
         self.query(name)
+    }
+
+    /// Text in the query that must be there.
+    pub(super) fn required_query_text(&mut self, name: &str) -> &'c str {
+        let found = self.query(name);
+        if found.is_none() {
+            self.fail(name, "Field required", "missing", &Value::Null);
+        }
+        found.unwrap_or_default()
+    }
+
+    /// A time in the query, in the form in which times are stored. Without an offset it is UTC.
+    pub(super) fn query_time(&mut self, name: &str) -> Option<String> {
+        let raw = self.query(name)?;
+        let time = DateTime::parse_from_rfc3339(raw)
+            .map(|time| time.to_utc())
+            .or_else(|_| raw.parse::<NaiveDateTime>().map(|time| time.and_utc()));
+        match time {
+            Ok(time) => Some(timestamp(time)),
+            Err(error) => {
+                let message = format!("Input should be a valid datetime, {error}");
+                self.fail(name, &message, "datetime_from_date_parsing", &json!(raw));
+                None
+            }
+        }
     }
 
     pub(super) fn query_id(&mut self, name: &str) -> Option<String> {
@@ -199,18 +234,9 @@ impl<'c> Input<'c> {
     }
 
     pub(super) fn choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
-        let Some(value) = self.required(name) else {
-            return "";
-        };
-        let found = choices
-            .iter()
-            .find(|choice| value.as_str() == Some(**choice));
-        match found {
-            Some(choice) => choice,
-            None => {
-                self.fail(name, &one_of(choices), "enum", value);
-                ""
-            }
+        match self.required(name) {
+            Some(value) => self.as_choice(name, value, choices),
+            None => "",
         }
     }
 
@@ -259,6 +285,23 @@ impl<'c> Input<'c> {
             Some(value) => self.as_text(name, value, ANY_LENGTH),
             None => default.to_owned(),
         }
+    }
+
+    /// One of a few words; the first of them is the default.
+    pub(super) fn choice_or_first(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
+        match self.defaulted(name) {
+            Some(value) => self.as_choice(name, value, choices),
+            None => choices.first().copied().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn choice_or_null(
+        &mut self,
+        name: &str,
+        choices: &[&'static str],
+    ) -> Option<&'static str> {
+        let value = self.nullable(name)?;
+        Some(self.as_choice(name, value, choices))
     }
 
     pub(super) fn int_or_null(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
@@ -325,9 +368,13 @@ impl<'c> Input<'c> {
     }
 
     pub(super) fn texts_or_empty(&mut self, name: &str) -> Vec<String> {
+        self.texts_or(name, &[])
+    }
+
+    pub(super) fn texts_or(&mut self, name: &str, default: &[&str]) -> Vec<String> {
         match self.defaulted(name) {
             Some(value) => self.as_texts(name, value),
-            None => Vec::new(),
+            None => default.iter().map(|text| (*text).to_owned()).collect(),
         }
     }
 
@@ -419,6 +466,19 @@ impl<'c> Input<'c> {
                     value,
                 );
                 false
+            }
+        }
+    }
+
+    fn as_choice(&mut self, name: &str, value: &Value, choices: &[&'static str]) -> &'static str {
+        let found = choices
+            .iter()
+            .find(|choice| value.as_str() == Some(**choice));
+        match found {
+            Some(choice) => choice,
+            None => {
+                self.fail(name, &one_of(choices), "enum", value);
+                ""
             }
         }
     }

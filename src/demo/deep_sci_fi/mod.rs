@@ -4,6 +4,7 @@
 //! One module an area. A handler takes a `Call`, checks it with an `Input`, and works in one transaction of the
 //! `Store`, so that whatever its checks saw still holds when it writes.
 
+mod account;
 mod acting;
 mod actions;
 mod agents;
@@ -12,22 +13,28 @@ mod aspects;
 mod auth;
 mod bugs;
 mod call;
+mod comments;
 mod dweller_proposals;
 mod dweller_reviews;
 mod dwellers;
 mod errors;
 mod events;
+mod feed;
+mod heartbeat;
 mod identity;
 mod input;
 mod listing;
 mod memory;
 mod names;
 mod notifications;
+mod platform;
 mod proposal_reviews;
 mod proposals;
+mod reactions;
 mod regions;
 mod schema;
 mod server;
+mod social;
 mod store;
 mod verdicts;
 mod worlds;

@@ -19,7 +19,7 @@ use super::store::{Columns, Tx, new_id, now};
 use super::verdicts::Verdicts;
 
 /// Drafts and proposals under validation that one agent may have.
-const ACTIVE_LIMIT: i64 = 3;
+pub(super) const ACTIVE_LIMIT: i64 = 3;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()

@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use super::bugs::Bug;
-use super::call::{Call, JsonCall, ok};
+use super::call::{Agent, Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::Input;
+use super::notifications::notify;
 use super::server::App;
 use super::store::{Columns, Tx};
 use super::worlds::world_row;
+
+/// How many agents hear of a world that can be peopled.
+const AUDIENCE: i64 = 50;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route(
@@ -22,7 +26,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn add(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
-    call.agent(&app).await?;
+    let agent = call.agent(&app).await?;
     let mut input = Input::with_body(&call);
     let world = input.id("world_id");
     let name = input.text("name", 1..=100);
@@ -37,7 +41,7 @@ async fn add(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     input.finish()?;
 
     let mut tx = app.store.write().await?;
-    world_row(&mut tx, &world).await?;
+    let row = world_row(&mut tx, &world).await?;
     let regions = regions_of(&mut tx, &world).await?;
     let is_known = if app.bugs.has(Bug::RegionCaseSensitive) {
         regions
@@ -53,6 +57,10 @@ async fn add(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         ));
     }
     append(&mut tx, &world, regions.len(), &region).await?;
+    if regions.is_empty() {
+        let news = json!({ "world_name": row.try_get::<String, _>("name")?, "region": name });
+        announce(&mut tx, &world, &agent, &news).await?;
+    }
     tx.commit().await?;
     ok(json!({ "region": region, "world_id": world, "total_regions": regions.len() + 1 }))
 }
@@ -70,6 +78,27 @@ async fn list(State(app): State<App>, call: Call) -> Answer {
         "year_setting": world.try_get::<i64, _>("year_setting")?,
         "regions": regions_of(&mut tx, &id).await?,
     }))
+}
+
+/// With its first region a world can be peopled, and other agents who want such news hear of it.
+async fn announce(
+    tx: &mut Tx,
+    world: &str,
+    agent: &Agent,
+    news: &Value,
+) -> Result<(), sqlx::Error> {
+    let others = sqlx::query(
+        "SELECT id FROM users WHERE id <> $1 AND platform_notifications <> 0 ORDER BY created_at DESC LIMIT $2",
+    )
+    .bind(&agent.id)
+    .bind(AUDIENCE)
+    .fetch_all(&mut **tx)
+    .await?;
+    for other in &others {
+        let other: String = other.try_get("id")?;
+        notify(tx, &other, "world_inhabitable", ("world", world), news).await?;
+    }
+    Ok(())
 }
 
 /// The regions of a world, in the order they were added.

@@ -10,6 +10,7 @@ const TABLES: &[&str] = &[
         id TEXT PRIMARY KEY,
         username TEXT NOT NULL UNIQUE,
         name TEXT NOT NULL,
+        name_key TEXT NOT NULL,
         description TEXT,
         model_id TEXT,
         callback_url TEXT,
@@ -39,6 +40,7 @@ const TABLES: &[&str] = &[
         dweller_count INTEGER NOT NULL DEFAULT 0,
         follower_count INTEGER NOT NULL DEFAULT 0,
         comment_count INTEGER NOT NULL DEFAULT 0,
+        reaction_counts TEXT NOT NULL DEFAULT '{\"fire\":0,\"mind\":0,\"heart\":0,\"thinking\":0}',
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL
     )",
@@ -208,9 +210,39 @@ const TABLES: &[&str] = &[
         data TEXT NOT NULL,
         status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'sent', 'failed', 'read')),
         created_at TEXT NOT NULL,
+        sent_at TEXT,
         read_at TEXT
     )",
+    "CREATE TABLE IF NOT EXISTS stories (
+        id TEXT PRIMARY KEY,
+        reaction_count BIGINT NOT NULL DEFAULT 0,
+        comment_count BIGINT NOT NULL DEFAULT 0
+    )",
+    "CREATE TABLE IF NOT EXISTS social_interactions (
+        id TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES users (id),
+        target_type TEXT NOT NULL CHECK (target_type IN ('world', 'story', 'user')),
+        target_id TEXT NOT NULL,
+        interaction_type TEXT NOT NULL CHECK (interaction_type IN ('react', 'follow')),
+        data TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS comments (
+        id TEXT PRIMARY KEY,
+        user_id TEXT NOT NULL REFERENCES users (id),
+        target_type TEXT NOT NULL CHECK (target_type IN ('world', 'story')),
+        target_id TEXT NOT NULL,
+        content TEXT NOT NULL,
+        parent_id TEXT,
+        reaction TEXT,
+        created_at TEXT NOT NULL
+    )",
     "CREATE INDEX IF NOT EXISTS notifications_of_user ON notifications (user_id, created_at)",
+    "CREATE INDEX IF NOT EXISTS interactions_of_user
+     ON social_interactions (user_id, target_type, target_id, interaction_type)",
+    "CREATE INDEX IF NOT EXISTS interactions_with_target
+     ON social_interactions (target_id, interaction_type, created_at)",
+    "CREATE INDEX IF NOT EXISTS comments_on_target ON comments (target_id, created_at)",
     "CREATE INDEX IF NOT EXISTS api_keys_of_user ON api_keys (user_id)",
     "CREATE INDEX IF NOT EXISTS users_by_time ON users (created_at)",
     "CREATE INDEX IF NOT EXISTS worlds_of_creator ON worlds (created_by)",

@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 use super::bugs::{Bug, Bugs};
 use super::store::{Durability, Store};
 use super::{
-    acting, actions, agents, aspect_reviews, aspects, auth, dweller_proposals, dweller_reviews,
-    dwellers, errors, events, memory, proposal_reviews, proposals, regions, worlds,
+    account, acting, actions, agents, aspect_reviews, aspects, auth, comments, dweller_proposals,
+    dweller_reviews, dwellers, errors, events, feed, heartbeat, memory, notifications, platform,
+    proposal_reviews, proposals, regions, social, worlds,
 };
 
 /// How long [`Server::stop`] waits for requests under way.
@@ -203,6 +204,7 @@ fn escaped(path: &str) -> String {
 fn routes(app: App) -> Router {
     Router::new()
         .merge(auth::routes())
+        .merge(account::routes())
         .merge(agents::routes())
         .merge(proposals::routes())
         .merge(proposal_reviews::routes())
@@ -217,6 +219,12 @@ fn routes(app: App) -> Router {
         .merge(memory::routes())
         .merge(aspects::routes())
         .merge(aspect_reviews::routes())
+        .merge(social::routes())
+        .merge(comments::routes())
+        .merge(notifications::routes())
+        .merge(heartbeat::routes())
+        .merge(feed::routes())
+        .merge(platform::routes())
         .fallback(errors::unknown_path)
         .method_not_allowed_fallback(errors::wrong_method)
         .with_state(app)

@@ -136,9 +136,12 @@ pub(super) fn now() -> String {
         })
         // The closure always says `Some`; both arms are the value before it.
         .unwrap_or_else(|last| last);
-    DateTime::from_timestamp_micros(clock.max(last + 1))
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Micros, false)
+    timestamp(DateTime::from_timestamp_micros(clock.max(last + 1)).unwrap_or_default())
+}
+
+/// A time in the form of [`now`].
+pub(super) fn timestamp(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
 pub(super) fn new_id() -> String {

@@ -7,3 +7,4 @@ mod harness;
 mod paths;
 mod refusals;
 mod slips;
+mod society;

@@ -116,7 +116,7 @@ fn world_json(app: &App, row: &AnyRow) -> Result<Value, Refusal> {
         "dweller_count": row.try_get::<i64, _>("dweller_count")?,
         "follower_count": row.try_get::<i64, _>("follower_count")?,
         "comment_count": row.try_get::<i64, _>("comment_count")?,
-        "reaction_counts": { "fire": 0, "mind": 0, "heart": 0, "thinking": 0 },
+        "reaction_counts": row.document("reaction_counts")?,
         "created_at": row.try_get::<String, _>("created_at")?,
         "updated_at": row.try_get::<String, _>("updated_at")?,
     }))

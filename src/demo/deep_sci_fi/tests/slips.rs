@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::harness::{Agent, Api, dweller, proposal, text, vote, words};
+use super::society;
 use super::{dweller_proposals, events};
 use crate::demo::deep_sci_fi::Bug;
 
@@ -183,7 +184,10 @@ async fn sequence(api: &Api, bug: Bug) -> (Value, Value, Value) {
                 json!(true),
             )
         }
-        _ => world_sequence(api, bug, &author, &other).await,
+        _ => match society::sequence(api, bug, &author, &other).await {
+            Some(shown) => shown,
+            None => world_sequence(api, bug, &author, &other).await,
+        },
     }
 }
 
