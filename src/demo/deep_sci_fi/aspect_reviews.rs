@@ -14,11 +14,10 @@ use super::call::{JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
 use super::notifications::notify;
-use super::proposal_reviews::own_work;
 use super::regions;
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
-use super::verdicts::{VERDICTS, Verdicts};
+use super::verdicts::{VERDICTS, Verdicts, own_work, shut_gate};
 use super::worlds::world_row;
 
 /// The least that an integrator writes about the world as it is now, in code points.
@@ -130,10 +129,7 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         });
     }
     if review.verdict == "approve" && gate_is_shut {
-        answer["strengthen_gate"] = json!({
-            "active": true,
-            "reason": "A strengthen vote has not been addressed by a revision.",
-        });
+        answer["strengthen_gate"] = shut_gate();
     }
     ok(answer)
 }

@@ -13,14 +13,11 @@ use super::bugs::Bug;
 use super::call::{Agent, Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::Input;
+use super::listing::STATUSES;
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
 use super::verdicts::Verdicts;
-use super::worlds::{canon_json, world_row};
-
-const STATUSES: &[&str] = &["draft", "validating", "approved", "rejected"];
-/// Before this year nothing of the future can have happened.
-const PRESENT: i64 = 2026;
+use super::worlds::{PRESENT, canon_json, world_row};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -157,7 +154,7 @@ async fn list(State(app): State<App>, call: Call) -> Answer {
 
     let mut tx = app.store.snapshot().await?;
     let world = world_row(&mut tx, &id).await?;
-    let status = input_status(&call)?;
+    let status = call.status_filter(STATUSES)?;
     let rows = sqlx::query(
         "SELECT * FROM aspects WHERE world_id = $1 AND (CAST($2 AS TEXT) IS NULL OR status = $2)
          ORDER BY created_at DESC",
@@ -173,18 +170,6 @@ async fn list(State(app): State<App>, call: Call) -> Answer {
         "total": rows.len(),
         "aspects": aspects?,
     }))
-}
-
-/// Here a bad status is the handler's 400, after the 404, and not the schema's 422.
-fn input_status(call: &Call) -> Result<Option<&str>, Refusal> {
-    match Input::without_body(call).query_text("status") {
-        None | Some("") => Ok(None),
-        Some(status) if STATUSES.contains(&status) => Ok(Some(status)),
-        Some(status) => Err(Refusal::bad(
-            &format!("Invalid status: {status}"),
-            "Use draft, validating, approved or rejected.",
-        )),
-    }
 }
 
 async fn canon(State(app): State<App>, call: Call) -> Answer {
@@ -223,12 +208,7 @@ async fn read(State(app): State<App>, call: Call) -> Answer {
     ok(json!({
         "aspect": aspect,
         "validations": validations?,
-        "summary": {
-            "total_validations": verdicts.total(),
-            "approve_count": verdicts.approvals,
-            "strengthen_count": verdicts.strengthens,
-            "reject_count": verdicts.rejections,
-        },
+        "summary": verdicts.summary_json(),
     }))
 }
 

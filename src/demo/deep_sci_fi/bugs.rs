@@ -161,6 +161,47 @@ bugs! {
         "an approved aspect leaves the world's canon summary as it was";
     AspectRegionLost = "aspect_region_lost":
         "an approved region aspect is not appended to the world's regions";
+    // dweller proposals
+    DwellerProposalSixth = "dweller_proposal_sixth":
+        "the limit of active dweller proposals is off by one, so a sixth is accepted";
+    DwellerProposalSelfValidation = "dweller_proposal_self_validation":
+        "authors may validate their own dweller proposals";
+    DwellerProposalOneApproval = "dweller_proposal_one_approval":
+        "one approval decides on a dweller proposal instead of two";
+    DwellerProposalWithoutDweller = "dweller_proposal_without_dweller":
+        "approval sets the status but does not create the dweller";
+    DwellerProposalNotCounted = "dweller_proposal_not_counted":
+        "a dweller that comes from a proposal does not raise the world's dweller_count";
+    DwellerProposalGateStaysShut = "dweller_proposal_gate_stays_shut":
+        "a revision is counted but not timed, so it never answers a strengthen vote";
+    DwellerProposalRejectionNotFinal = "dweller_proposal_rejection_not_final":
+        "the second rejection is recorded, but the dweller proposal stays open";
+    // actions
+    ActionConfirmedByActor = "action_confirmed_by_actor":
+        "actors may confirm the importance of their own actions";
+    ActionConfirmedAgain = "action_confirmed_again":
+        "a confirmed importance may be confirmed once more, by another";
+    ActionConfirmerMistaken = "action_confirmer_mistaken":
+        "the actor is stored as the one who confirmed the importance";
+    ActionConfirmationUnheard = "action_confirmation_unheard":
+        "the actor is not notified that the importance was confirmed";
+    ActionEscalatedUnconfirmed = "action_escalated_unconfirmed":
+        "an action is escalated although nobody confirmed its importance";
+    ActionEscalatedTwice = "action_escalated_twice":
+        "an action may be escalated again, and becomes a second event";
+    // events
+    EventOriginUnknown = "event_origin_unknown":
+        "an escalated event is stored with an origin that no reader knows: 500 ever after";
+    EventYearLimit = "event_year_limit":
+        "the latest year of an event is off by one, so one year later is accepted";
+    EventSelfApproval = "event_self_approval":
+        "proposers may approve their own events";
+    EventCanonNotUpdated = "event_canon_not_updated":
+        "an approved event leaves the world's canon summary as it was";
+    EventApprovedAfterRejection = "event_approved_after_rejection":
+        "a rejected event may still be approved; only approved ones are closed";
+    EventReasonNotStored = "event_reason_not_stored":
+        "the reason of a rejection is answered but never written";
     // accounts and profiles
     CallbackUrlKept = "callback_url_kept":
         "PATCH /auth/me/callback without an address leaves the one there was";

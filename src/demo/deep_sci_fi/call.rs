@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 
 use super::errors::{Answer, Refusal};
+use super::input::Input;
 use super::server::App;
 use super::store::{Columns, now};
 
@@ -189,6 +190,18 @@ impl Call {
             ));
         }
         self.agent(app).await
+    }
+
+    /// The `status` in the query. In some lists a bad one is the handler's 400, after the 404, and not the schema's 422.
+    pub(super) fn status_filter(&self, statuses: &[&str]) -> Result<Option<&str>, Refusal> {
+        match Input::without_body(self).query_text("status") {
+            None | Some("") => Ok(None),
+            Some(status) if statuses.contains(&status) => Ok(Some(status)),
+            Some(status) => Err(Refusal::bad(
+                &format!("Invalid status: {status}"),
+                &format!("Use one of: {}.", statuses.join(", ")),
+            )),
+        }
     }
 
     /// A non-empty X-API-Key wins over the bearer, even when it is bad.

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use super::bugs::Bug;
 use super::call::{Agent, Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
+use super::identity::{Identity, count_dweller, identity_json};
 use super::input::{ANY_LENGTH, Input};
 use super::names;
 use super::regions::{named, region_name, regions_of, unknown_region};
@@ -44,19 +45,8 @@ async fn create(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let agent = call.agent(&app).await?;
     let mut input = Input::with_body(&call);
     let world = input.id("world_id");
-    let name = input.text("name", 1..=100);
-    let origin = input.text("origin_region", ANY_LENGTH);
-    let generation = input.text("generation", 0..=50);
-    let name_context = input.text("name_context", 20..=usize::MAX);
-    let cultural_identity = input.text("cultural_identity", 20..=usize::MAX);
-    let role = input.text("role", 1..=255);
-    let age = input.int("age", 0..=200);
-    let personality = input.text("personality", 50..=usize::MAX);
-    let background = input.text("background", 50..=usize::MAX);
-    let core_memories = input.texts_or_empty("core_memories");
-    let personality_blocks = input.object_or_empty("personality_blocks");
+    let identity = Identity::of(&mut input);
     let relationships = input.object_or_empty("relationship_memories");
-    let situation = input.text_or("current_situation", "");
     let current = input.text_or_null("current_region", ANY_LENGTH);
     let specific_location = input.text_or_null("specific_location", ANY_LENGTH);
     input.finish()?;
@@ -64,7 +54,8 @@ async fn create(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let mut tx = app.store.write().await?;
     world_row(&mut tx, &world).await?;
     let regions = regions_of(&mut tx, &world).await?;
-    let region = named(&regions, &origin).ok_or_else(|| unknown_region(&origin, &regions))?;
+    let region = named(&regions, &identity.origin)
+        .ok_or_else(|| unknown_region(&identity.origin, &regions))?;
     let origin = region_name(region).unwrap_or_default();
     let current = match current.as_deref() {
         None | Some("") => origin,
@@ -72,7 +63,7 @@ async fn create(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             .and_then(region_name)
             .ok_or_else(|| unknown_region(current, &regions))?,
     };
-    check_name(&app, &name)?;
+    identity.check_name(&app)?;
 
     let (id, created_at) = (new_id(), now());
     sqlx::query(
@@ -85,43 +76,37 @@ async fn create(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .bind(&id)
     .bind(&world)
     .bind(&agent.id)
-    .bind(&name)
-    .bind(name.to_lowercase())
+    .bind(&identity.name)
+    .bind(identity.name.to_lowercase())
     .bind(origin)
-    .bind(&generation)
-    .bind(name_context)
-    .bind(cultural_identity)
-    .bind(&role)
-    .bind(age)
-    .bind(personality)
-    .bind(background)
-    .bind(json!(core_memories).to_string())
-    .bind(Value::Object(personality_blocks).to_string())
+    .bind(&identity.generation)
+    .bind(identity.name_context)
+    .bind(identity.cultural_identity)
+    .bind(&identity.role)
+    .bind(identity.age)
+    .bind(identity.personality)
+    .bind(identity.background)
+    .bind(json!(identity.core_memories).to_string())
+    .bind(Value::Object(identity.personality_blocks).to_string())
     .bind(Value::Object(relationships).to_string())
-    .bind(situation)
+    .bind(identity.situation)
     .bind(current)
     .bind(specific_location.as_deref())
     .bind(&created_at)
     .execute(&mut *tx)
     .await?;
     if !app.bugs.has(Bug::DwellerNotCounted) {
-        sqlx::query(
-            "UPDATE worlds SET dweller_count = dweller_count + 1, updated_at = $1 WHERE id = $2",
-        )
-        .bind(&created_at)
-        .bind(&world)
-        .execute(&mut *tx)
-        .await?;
+        count_dweller(&mut tx, &world, &created_at).await?;
     }
     tx.commit().await?;
     ok(json!({
         "dweller": {
             "id": id,
-            "name": name,
+            "name": identity.name,
             "origin_region": origin,
-            "generation": generation,
-            "role": role,
-            "age": age,
+            "generation": identity.generation,
+            "role": identity.role,
+            "age": identity.age,
             "current_region": current,
             "specific_location": specific_location,
             "is_available": true,
@@ -130,21 +115,6 @@ async fn create(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         "world_id": world,
         "region_naming_conventions": region["naming_conventions"],
     }))
-}
-
-fn check_name(app: &App, name: &str) -> Result<(), Refusal> {
-    let blocked = if app.bugs.has(Bug::BlockedNameParts) {
-        names::is_blocked(name).then_some(name)
-    } else {
-        names::blocked_part(name)
-    };
-    match blocked {
-        None => Ok(()),
-        Some(part) => Err(Refusal::bad(
-            &format!("The name '{part}' is overused"),
-            "Choose one from the region's naming conventions; GET /api/dwellers/blocked-names lists the others.",
-        )),
-    }
 }
 
 async fn list(State(app): State<App>, call: Call) -> Answer {
@@ -202,30 +172,15 @@ async fn read(State(app): State<App>, call: Call) -> Answer {
     .fetch_optional(app.store.readers())
     .await?
     .ok_or_else(|| Refusal::absent("Dweller", &id))?;
-    ok(json!({ "dweller": {
-        "id": id,
-        "world_id": row.try_get::<String, _>("world_id")?,
-        "world_name": row.try_get::<String, _>("world_name")?,
-        "created_by": row.try_get::<String, _>("created_by")?,
-        "name": row.try_get::<String, _>("name")?,
-        "origin_region": row.try_get::<String, _>("origin_region")?,
-        "generation": row.try_get::<String, _>("generation")?,
-        "name_context": row.try_get::<String, _>("name_context")?,
-        "cultural_identity": row.try_get::<String, _>("cultural_identity")?,
-        "role": row.try_get::<String, _>("role")?,
-        "age": row.try_get::<i64, _>("age")?,
-        "personality": row.try_get::<String, _>("personality")?,
-        "background": row.try_get::<String, _>("background")?,
-        "personality_blocks": row.document("personality_blocks")?,
-        "relationship_memories": row.document("relationship_memories")?,
-        "current_region": row.try_get::<Option<String>, _>("current_region")?,
-        "specific_location": row.try_get::<Option<String>, _>("specific_location")?,
-        "current_situation": row.try_get::<String, _>("current_situation")?,
-        "is_available": row.flag("is_available")?,
-        "inhabited_by": row.try_get::<Option<String>, _>("inhabited_by")?,
-        "created_at": row.try_get::<String, _>("created_at")?,
-        "updated_at": row.try_get::<String, _>("updated_at")?,
-    } }))
+    let mut dweller = identity_json(&row)?;
+    dweller["world_name"] = json!(row.try_get::<String, _>("world_name")?);
+    dweller["created_by"] = json!(row.try_get::<String, _>("created_by")?);
+    dweller["relationship_memories"] = row.document("relationship_memories")?;
+    dweller["current_region"] = json!(row.try_get::<Option<String>, _>("current_region")?);
+    dweller["specific_location"] = json!(row.try_get::<Option<String>, _>("specific_location")?);
+    dweller["is_available"] = json!(row.flag("is_available")?);
+    dweller["inhabited_by"] = json!(row.try_get::<Option<String>, _>("inhabited_by")?);
+    ok(json!({ "dweller": dweller }))
 }
 
 async fn claim(State(app): State<App>, call: Call) -> Answer {

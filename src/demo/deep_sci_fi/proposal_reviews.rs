@@ -16,10 +16,10 @@ use super::notifications::notify;
 use super::proposals::Standing;
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
-use super::verdicts::{VERDICTS, Verdicts};
+use super::verdicts::{
+    APPROVALS_NEEDED, REJECTIONS_NEEDED, VERDICTS, Verdicts, own_work, shut_gate,
+};
 
-pub(super) const APPROVALS_NEEDED: i64 = 2;
-const REJECTIONS_NEEDED: i64 = 2;
 /// An approval names at least one weakness and at most these.
 const WEAKNESSES: usize = 5;
 
@@ -130,27 +130,15 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let mut answer = json!({
         "validation": { "id": vote_id, "verdict": vote.verdict, "created_at": created_at },
         "proposal_status": status,
-        "validation_status": standing_json(&verdicts, status),
+        "validation_status": verdicts.status_json(status),
     });
     if let Some(world) = world {
         answer["world_created"] = json!({ "id": world });
     }
     if has_enough && gate_is_shut {
-        answer["strengthen_gate"] = json!({
-            "active": true,
-            "reason": "A strengthen vote has not been addressed by a revision.",
-        });
+        answer["strengthen_gate"] = shut_gate();
     }
     ok(answer)
-}
-
-/// Whether asked for or not, the original's test mode is off in its sound configuration.
-pub(super) fn own_work(test_mode: bool) -> Refusal {
-    if test_mode {
-        Refusal::bad("Test mode is disabled", "Wait for another agent.")
-    } else {
-        Refusal::bad("Cannot validate your own work", "Wait for another agent.")
-    }
 }
 
 fn check_weaknesses(app: &App, weaknesses: &[String]) -> Result<(), Refusal> {
@@ -261,25 +249,6 @@ async fn open_world(
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-fn standing_json(verdicts: &Verdicts, status: &str) -> Value {
-    let is_clean = verdicts.rejections == 0;
-    let missing = (APPROVALS_NEEDED - verdicts.approvals).max(0);
-    let note = match status {
-        "approved" => String::from("Approved!"),
-        "rejected" => String::from("Rejected"),
-        _ if is_clean => format!("{missing} more approval(s) needed"),
-        _ => format!("Has {} rejection(s)", verdicts.rejections),
-    };
-    json!({
-        "approvals": verdicts.approvals,
-        "rejections": verdicts.rejections,
-        "strengthens": verdicts.strengthens,
-        "needed_for_approval": is_clean.then_some(missing),
-        "confidence": if is_clean { verdicts.approvals as f64 / APPROVALS_NEEDED as f64 } else { 0.0 },
-        "note": note,
-    })
 }
 
 /// Public, without blind mode, and empty for a proposal that does not exist.

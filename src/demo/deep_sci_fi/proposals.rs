@@ -12,14 +12,14 @@ use super::bugs::Bug;
 use super::call::{Agent, Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
-use super::proposal_reviews::{APPROVALS_NEEDED, validation_json, validations_of, verdicts_of};
+use super::listing::{Listing, listing, page};
+use super::proposal_reviews::{validation_json, validations_of, verdicts_of};
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
 use super::verdicts::Verdicts;
 
 /// Drafts and proposals under validation that one agent may have.
 pub(super) const ACTIVE_LIMIT: i64 = 3;
-const STATUSES: &[&str] = &["draft", "validating", "approved", "rejected"];
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -29,29 +29,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/proposals/{proposal_id}/revise", post(revise))
 }
 
-macro_rules! listing {
-    ($bounds_and_order:literal) => {
-        concat!(
-            "SELECT proposals.*,
-                    (SELECT COUNT(*) FROM validations WHERE proposal_id = proposals.id) AS votes,
-                    (SELECT COUNT(*) FROM validations
-                     WHERE proposal_id = proposals.id AND verdict = 'approve') AS approvals,
-                    (SELECT COUNT(*) FROM validations
-                     WHERE proposal_id = proposals.id AND verdict = 'reject') AS rejections
-             FROM proposals WHERE (CAST($1 AS TEXT) IS NULL OR status = $1) AND created_at ",
-            $bounds_and_order
-        )
-    };
-}
-
-const OLDEST_FIRST: &str = listing!(
-    "> COALESCE((SELECT created_at FROM proposals WHERE id = $2), '')
-     ORDER BY created_at ASC LIMIT $3"
-);
-const NEWEST_FIRST: &str = listing!(
-    "< COALESCE((SELECT created_at FROM proposals WHERE id = $2), '~')
-     ORDER BY created_at DESC LIMIT $3"
-);
+const LISTING: Listing = listing!("proposals", "validations");
 
 /// What the checks of a write look at.
 pub(super) struct Standing {
@@ -141,41 +119,7 @@ async fn create(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 }
 
 async fn list(State(app): State<App>, call: Call) -> Answer {
-    let mut input = Input::without_body(&call);
-    let status = input.query_choice("status", STATUSES);
-    let oldest_first = input.query_choice("sort", &["recent", "oldest"]) == Some("oldest");
-    let limit = input.query_int("limit", 20, 1..=50);
-    let cursor = input.query_id("cursor");
-    input.finish()?;
-
-    // An unknown cursor is no cursor, as in the original. The bounds are open to what no time is.
-    let query = if oldest_first {
-        OLDEST_FIRST
-    } else {
-        NEWEST_FIRST
-    };
-    let mut rows = sqlx::query(query)
-        .bind(status)
-        .bind(cursor)
-        .bind(limit + 1)
-        .fetch_all(app.store.readers())
-        .await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let mut items = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut item = proposal_json(row)?;
-        item["validation_count"] = json!(row.try_get::<i64, _>("votes")?);
-        item["approve_count"] = json!(row.try_get::<i64, _>("approvals")?);
-        item["reject_count"] = json!(row.try_get::<i64, _>("rejections")?);
-        items.push(item);
-    }
-    let next_cursor = match rows.last() {
-        Some(last) if has_more => Some(last.try_get::<String, _>("id")?),
-        _ => None,
-    };
-    ok(json!({ "items": items, "next_cursor": next_cursor }))
+    page(&app, &call, &LISTING, proposal_json).await
 }
 
 async fn read(State(app): State<App>, call: Call) -> Answer {
@@ -221,11 +165,7 @@ async fn read(State(app): State<App>, call: Call) -> Answer {
         (Vec::new(), hidden)
     } else {
         let validations: Result<Vec<Value>, Refusal> = votes.iter().map(validation_json).collect();
-        let summary = json!({
-            "total_validations": verdicts.total(), "approve_count": verdicts.approvals,
-            "strengthen_count": verdicts.strengthens, "reject_count": verdicts.rejections,
-        });
-        (validations?, summary)
+        (validations?, verdicts.summary_json())
     };
     let mut answer = json!({
         "agent": {
@@ -240,11 +180,7 @@ async fn read(State(app): State<App>, call: Call) -> Answer {
     });
     // The progress would tell a blind reader what the summary hides.
     if is_validating && !hides {
-        answer["validation_progress"] = json!({
-            "approvals_received": verdicts.approvals,
-            "approvals_needed": APPROVALS_NEEDED,
-            "remaining": (APPROVALS_NEEDED - verdicts.approvals).max(0),
-        });
+        answer["validation_progress"] = verdicts.progress_json();
     }
     ok(answer)
 }

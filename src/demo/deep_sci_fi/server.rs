@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use super::bugs::{Bug, Bugs};
 use super::store::{Durability, Store};
 use super::{
-    account, acting, actions, agents, aspect_reviews, aspects, auth, comments, dwellers, errors,
-    feed, heartbeat, memory, notifications, platform, proposal_reviews, proposals, regions, social,
-    worlds,
+    account, acting, actions, agents, aspect_reviews, aspects, auth, comments, dweller_proposals,
+    dweller_reviews, dwellers, errors, events, feed, heartbeat, memory, notifications, platform,
+    proposal_reviews, proposals, regions, social, worlds,
 };
 
 /// How long [`Server::stop`] waits for requests under way.
@@ -211,8 +211,11 @@ fn routes(app: App) -> Router {
         .merge(worlds::routes())
         .merge(regions::routes())
         .merge(dwellers::routes())
+        .merge(dweller_proposals::routes())
+        .merge(dweller_reviews::routes())
         .merge(acting::routes())
         .merge(actions::routes())
+        .merge(events::routes())
         .merge(memory::routes())
         .merge(aspects::routes())
         .merge(aspect_reviews::routes())

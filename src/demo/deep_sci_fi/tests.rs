@@ -1,6 +1,8 @@
 //! The server over HTTP, as a client sees it: the main paths, the refusals and their order, concurrency, and what each
 //! planted bug shows.
 
+mod dweller_proposals;
+mod events;
 mod harness;
 mod paths;
 mod refusals;

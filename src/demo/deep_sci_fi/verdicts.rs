@@ -1,9 +1,15 @@
-//! What proposals and aspects have in common: the verdicts so far, and the strengthen gate.
+//! What proposals of worlds and dwellers and aspects have in common: the verdicts so far, and the strengthen gate.
 
+use serde_json::{Value, json};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::errors::Refusal;
+
 pub(super) const VERDICTS: &[&str] = &["strengthen", "approve", "reject"];
+/// How many decide on a proposal. One of either kind is enough for an aspect.
+pub(super) const APPROVALS_NEEDED: i64 = 2;
+pub(super) const REJECTIONS_NEEDED: i64 = 2;
 
 /// The votes on one proposal or aspect, as far as decisions need them.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +60,62 @@ impl Verdicts {
             Some(strengthen) => last_revised_at.is_none_or(|revised| revised < strengthen.as_str()),
             None => false,
         }
+    }
+
+    /// The counts that readers are shown.
+    pub(super) fn summary_json(&self) -> Value {
+        json!({
+            "total_validations": self.total(),
+            "approve_count": self.approvals,
+            "strengthen_count": self.strengthens,
+            "reject_count": self.rejections,
+        })
+    }
+
+    /// How far a proposal under validation has come.
+    pub(super) fn progress_json(&self) -> Value {
+        json!({
+            "approvals_received": self.approvals,
+            "approvals_needed": APPROVALS_NEEDED,
+            "remaining": (APPROVALS_NEEDED - self.approvals).max(0),
+        })
+    }
+
+    /// What whoever voted on a proposal is told, given the status that it has now.
+    pub(super) fn status_json(&self, status: &str) -> Value {
+        let is_clean = self.rejections == 0;
+        let missing = (APPROVALS_NEEDED - self.approvals).max(0);
+        let note = match status {
+            "approved" => String::from("Approved!"),
+            "rejected" => String::from("Rejected"),
+            _ if is_clean => format!("{missing} more approval(s) needed"),
+            _ => format!("Has {} rejection(s)", self.rejections),
+        };
+        json!({
+            "approvals": self.approvals,
+            "rejections": self.rejections,
+            "strengthens": self.strengthens,
+            "needed_for_approval": is_clean.then_some(missing),
+            "confidence": if is_clean { self.approvals as f64 / APPROVALS_NEEDED as f64 } else { 0.0 },
+            "note": note,
+        })
+    }
+}
+
+/// Why enough approvals do not decide.
+pub(super) fn shut_gate() -> Value {
+    json!({
+        "active": true,
+        "reason": "A strengthen vote has not been addressed by a revision.",
+    })
+}
+
+/// Whether asked for or not, the original's test mode is off in its sound configuration.
+pub(super) fn own_work(test_mode: bool) -> Refusal {
+    if test_mode {
+        Refusal::bad("Test mode is disabled", "Wait for another agent.")
+    } else {
+        Refusal::bad("Cannot judge your own work", "Wait for another agent.")
     }
 }
 

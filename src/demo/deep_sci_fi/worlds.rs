@@ -15,6 +15,9 @@ use super::regions::regions_of;
 use super::server::App;
 use super::store::{Columns, Tx};
 
+/// Before this year nothing of the future can have happened.
+pub(super) const PRESENT: i64 = 2026;
+
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/worlds", get(list))

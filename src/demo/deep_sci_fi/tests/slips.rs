@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Agent, Api, dweller, proposal, text, vote, words};
 use super::society_slips;
+use super::{dweller_proposals, events};
 use crate::demo::deep_sci_fi::Bug;
 
 /// Runs the sequence that shows a bug. The last value is what the sound server must yield, the one before it what the
@@ -418,7 +419,15 @@ async fn world_sequence(
             let regions = api.canon(&world).await["regions"].as_array().map(Vec::len);
             (json!(regions), json!(2), json!(3))
         }
-        other => panic!("no sequence shows {other}"),
+        _ => {
+            if let Some(shown) = dweller_proposals::sequence(api, bug, author, &world).await {
+                return shown;
+            }
+            if let Some(shown) = events::sequence(api, bug, author, other, &world).await {
+                return shown;
+            }
+            panic!("no sequence shows {bug}")
+        }
     }
 }
 
