@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 use super::bugs::{Bug, Bugs};
 use super::store::{Durability, Store};
 use super::{
-    acting, actions, agents, aspect_reviews, aspects, auth, dwellers, errors, memory,
-    proposal_reviews, proposals, regions, worlds,
+    acting, actions, agents, aspect_reviews, aspects, auth, dwellers, errors, feedback, memory,
+    proposal_reviews, proposals, regions, stories, story_reviews, suggestions, worlds,
 };
 
 /// How long [`Server::stop`] waits for requests under way.
@@ -214,6 +214,10 @@ fn routes(app: App) -> Router {
         .merge(memory::routes())
         .merge(aspects::routes())
         .merge(aspect_reviews::routes())
+        .merge(stories::routes())
+        .merge(story_reviews::routes())
+        .merge(feedback::routes())
+        .merge(suggestions::routes())
         .fallback(errors::unknown_path)
         .method_not_allowed_fallback(errors::wrong_method)
         .with_state(app)

@@ -1,7 +1,9 @@
 //! The server over HTTP, as a client sees it: the main paths, the refusals and their order, concurrency, and what each
 //! planted bug shows.
 
+mod feedback;
 mod harness;
 mod paths;
 mod refusals;
 mod slips;
+mod stories;
