@@ -266,12 +266,9 @@ async fn suggestions_are_refused_in_order() {
     let withdrawn = decide(&api, &other, &two, "withdraw").await;
     assert_eq!(withdrawn.body["suggestion"]["status"], "withdrawn");
     assert_eq!(suggestion_status(&api, &two).await, "withdrawn");
-    let terse = api.post(
-        &author,
-        &format!("/suggestions/{two}/accept"),
-        json!({ "reason": "x" }),
-    );
-    assert_eq!(terse.await.status, 422);
+    let path = format!("/suggestions/{two}/accept");
+    let terse = api.post(&author, &path, json!({ "reason": "x" })).await;
+    assert_eq!(terse.status, 422);
 }
 
 /// Shows a bug of this area: what the server yields, what the slip must, and what the sound server must.

@@ -345,13 +345,15 @@ pub async fn sequence(
             )
         }
         Bug::OwnStoryReviewed => {
-            let own = api.post(author, &format!("{path}/review"), review(true));
-            (json!(own.await.status), (json!(200), json!(403)))
+            let review_path = format!("{path}/review");
+            let own = api.post(author, &review_path, review(true)).await;
+            (json!(own.status), (json!(200), json!(403)))
         }
         Bug::StoryReviewOverwritten => {
             reviewed(api, other, &id).await;
-            let again = api.post(other, &format!("{path}/review"), review(false));
-            assert!([200, 409].contains(&again.await.status));
+            let review_path = format!("{path}/review");
+            let again = api.post(other, &review_path, review(false)).await;
+            assert!([200, 409].contains(&again.status));
             let reviews = api.get(&format!("{path}/reviews")).await;
             (
                 reviews["reviews"][0]["recommend_acclaim"].clone(),
