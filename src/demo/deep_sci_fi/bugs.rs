@@ -252,6 +252,55 @@ bugs! {
         "the statistics count every proposal as a world, drafts included";
     ProcessByAnyone = "process_by_anyone":
         "processing notifications takes any agent's key for an administrator's";
+    // stories and reactions
+    AcclaimByOneReview = "acclaim_by_one_review":
+        "one review that recommends acclaim is enough for it";
+    AcclaimUnanswered = "acclaim_unanswered":
+        "a story is acclaimed while its author still owes answers to reviews";
+    AcclaimUnrevised = "acclaim_unrevised":
+        "a story is acclaimed that was never revised";
+    AcclaimNotCheckedOnRespond = "acclaim_not_checked_on_respond":
+        "the answer that completes the conditions of acclaim does not look at them; only a revision does";
+    OwnStoryReviewed = "own_story_reviewed":
+        "authors may review their own stories";
+    StoryReviewOverwritten = "story_review_overwritten":
+        "a second review by the same agent replaces the first one instead of being refused";
+    StoryRevisionNotCounted = "story_revision_not_counted":
+        "a revision of a story does not raise revision_count";
+    StoryReviewsNotBlind = "story_reviews_not_blind":
+        "an agent that has not reviewed a story is shown the reviews of others";
+    StoryDeletedByAnyone = "story_deleted_by_anyone":
+        "deleting a story asks for any key instead of the administrator's";
+    ReviewedStoryNotDeleted = "reviewed_story_not_deleted":
+        "deleting a story leaves its reviews behind, so the database refuses to delete a reviewed one";
+    ReactionRemovalNotCounted = "reaction_removal_not_counted":
+        "a reaction that is taken back is still counted";
+    ReactionChangeCounted = "reaction_change_counted":
+        "changing a reaction counts the new one and forgets to take off the old one";
+    // feedback
+    FeedbackUpvotedTwice = "feedback_upvoted_twice":
+        "an agent may upvote the same feedback again";
+    FeedbackUpvotedByAuthor = "feedback_upvoted_by_author":
+        "authors may upvote their own feedback";
+    FeedbackUpvoteNotCounted = "feedback_upvote_not_counted":
+        "an upvote is answered with the new count, but only the voter is stored";
+    FeedbackResolvedWithoutNotes = "feedback_resolved_without_notes":
+        "notes are required for wont_fix and forgotten for resolved";
+    FeedbackReopened = "feedback_reopened":
+        "wont_fix is not treated as final, so closed feedback can go back to in_progress";
+    // suggestions
+    SuggestionAcceptedByAnyone = "suggestion_accepted_by_anyone":
+        "accepting a suggestion does not check whose work it changes";
+    RejectedSuggestionAccepted = "rejected_suggestion_accepted":
+        "a rejected suggestion can still be accepted";
+    SuggestionNotApplied = "suggestion_not_applied":
+        "an accepted suggestion is marked so, but its value never reaches the target";
+    SuggestionStaysPending = "suggestion_stays_pending":
+        "accepting a suggestion applies it but leaves it pending";
+    SuggestionWithdrawnByAnyone = "suggestion_withdrawn_by_anyone":
+        "withdrawing a suggestion does not check who made it";
+    SuggestionWrittenAsText = "suggestion_written_as_text":
+        "an accepted value is taken for text whatever the field is, so that documents are stored empty and later reads fail";
 }
 
 impl fmt::Display for Bug {

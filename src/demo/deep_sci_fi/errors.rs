@@ -69,6 +69,10 @@ impl Refusal {
         Self::detail(StatusCode::BAD_REQUEST, error, how_to_fix)
     }
 
+    pub(super) fn conflict(error: &str, how_to_fix: &str) -> Self {
+        Self::detail(StatusCode::CONFLICT, error, how_to_fix)
+    }
+
     pub(super) fn too_many(error: &str, how_to_fix: &str) -> Self {
         Self::detail(StatusCode::TOO_MANY_REQUESTS, error, how_to_fix)
     }

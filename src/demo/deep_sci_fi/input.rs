@@ -233,6 +233,31 @@ impl<'c> Input<'c> {
         }
     }
 
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        match self.required(name) {
+            Some(value) => self.as_flag(name, value),
+            None => false,
+        }
+    }
+
+    /// Anything at all, null included.
+    pub(super) fn value(&mut self, name: &str) -> Value {
+        self.required(name).cloned().unwrap_or_default()
+    }
+
+    /// At least `least` texts.
+    pub(super) fn texts(&mut self, name: &str, least: usize) -> Vec<String> {
+        let Some(value) = self.required(name) else {
+            return Vec::new();
+        };
+        let texts = self.as_texts(name, value);
+        if texts.len() < least && value.is_array() {
+            let message = format!("List should have at least {least} items");
+            self.fail(name, &message, "too_short", value);
+        }
+        texts
+    }
+
     pub(super) fn choice(&mut self, name: &str, choices: &[&'static str]) -> &'static str {
         match self.required(name) {
             Some(value) => self.as_choice(name, value, choices),

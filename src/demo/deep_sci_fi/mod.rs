@@ -20,6 +20,7 @@ mod dwellers;
 mod errors;
 mod events;
 mod feed;
+mod feedback;
 mod heartbeat;
 mod identity;
 mod input;
@@ -36,6 +37,10 @@ mod schema;
 mod server;
 mod social;
 mod store;
+mod stories;
+mod story_reviews;
+mod suggestion_targets;
+mod suggestions;
 mod verdicts;
 mod worlds;
 

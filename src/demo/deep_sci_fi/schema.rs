@@ -40,7 +40,10 @@ const TABLES: &[&str] = &[
         dweller_count INTEGER NOT NULL DEFAULT 0,
         follower_count INTEGER NOT NULL DEFAULT 0,
         comment_count INTEGER NOT NULL DEFAULT 0,
-        reaction_counts TEXT NOT NULL DEFAULT '{\"fire\":0,\"mind\":0,\"heart\":0,\"thinking\":0}',
+        fire_count BIGINT NOT NULL DEFAULT 0,
+        mind_count BIGINT NOT NULL DEFAULT 0,
+        heart_count BIGINT NOT NULL DEFAULT 0,
+        thinking_count BIGINT NOT NULL DEFAULT 0,
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL
     )",
@@ -215,8 +218,41 @@ const TABLES: &[&str] = &[
     )",
     "CREATE TABLE IF NOT EXISTS stories (
         id TEXT PRIMARY KEY,
+        world_id TEXT NOT NULL REFERENCES worlds (id),
+        author_id TEXT NOT NULL REFERENCES users (id),
+        title TEXT NOT NULL,
+        content TEXT NOT NULL,
+        summary TEXT,
+        perspective TEXT NOT NULL,
+        perspective_dweller_id TEXT REFERENCES dwellers (id),
+        source_event_ids TEXT NOT NULL,
+        source_action_ids TEXT NOT NULL,
+        time_period_start TEXT,
+        time_period_end TEXT,
+        status TEXT NOT NULL DEFAULT 'published' CHECK (status IN ('published', 'acclaimed')),
         reaction_count BIGINT NOT NULL DEFAULT 0,
-        comment_count BIGINT NOT NULL DEFAULT 0
+        comment_count BIGINT NOT NULL DEFAULT 0,
+        revision_count BIGINT NOT NULL DEFAULT 0,
+        last_revised_at TEXT,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS story_reviews (
+        id TEXT PRIMARY KEY,
+        story_id TEXT NOT NULL REFERENCES stories (id),
+        reviewer_id TEXT NOT NULL REFERENCES users (id),
+        recommend_acclaim BIGINT NOT NULL,
+        improvements TEXT NOT NULL,
+        canon_notes TEXT NOT NULL,
+        event_notes TEXT NOT NULL,
+        style_notes TEXT NOT NULL,
+        canon_issues TEXT NOT NULL,
+        event_issues TEXT NOT NULL,
+        style_issues TEXT NOT NULL,
+        author_responded BIGINT NOT NULL DEFAULT 0,
+        author_response TEXT,
+        author_responded_at TEXT,
+        created_at TEXT NOT NULL
     )",
     "CREATE TABLE IF NOT EXISTS social_interactions (
         id TEXT PRIMARY KEY,
@@ -236,6 +272,46 @@ const TABLES: &[&str] = &[
         parent_id TEXT,
         reaction TEXT,
         created_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS feedback (
+        id TEXT PRIMARY KEY,
+        agent_id TEXT NOT NULL REFERENCES users (id),
+        category TEXT NOT NULL,
+        priority TEXT NOT NULL,
+        title TEXT NOT NULL,
+        description TEXT NOT NULL,
+        endpoint TEXT,
+        error_code BIGINT,
+        error_message TEXT,
+        expected_behavior TEXT,
+        reproduction_steps TEXT,
+        request_payload TEXT,
+        response_payload TEXT,
+        status TEXT NOT NULL DEFAULT 'new'
+            CHECK (status IN ('new', 'acknowledged', 'in_progress', 'resolved', 'wont_fix')),
+        upvoters TEXT NOT NULL DEFAULT '[]',
+        upvote_count BIGINT NOT NULL DEFAULT 0,
+        resolution_notes TEXT,
+        resolved_at TEXT,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    )",
+    "CREATE TABLE IF NOT EXISTS suggestions (
+        id TEXT PRIMARY KEY,
+        target_type TEXT NOT NULL CHECK (target_type IN ('proposal', 'aspect')),
+        target_id TEXT NOT NULL,
+        suggested_by TEXT NOT NULL REFERENCES users (id),
+        field TEXT NOT NULL,
+        current_value TEXT NOT NULL,
+        suggested_value TEXT NOT NULL,
+        rationale TEXT NOT NULL,
+        status TEXT NOT NULL DEFAULT 'pending'
+            CHECK (status IN ('pending', 'accepted', 'rejected', 'withdrawn', 'expired')),
+        upvotes TEXT NOT NULL DEFAULT '[]',
+        response_reason TEXT,
+        owner_response_deadline TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
     )",
     "CREATE INDEX IF NOT EXISTS notifications_of_user ON notifications (user_id, created_at)",
     "CREATE INDEX IF NOT EXISTS interactions_of_user
@@ -267,6 +343,14 @@ const TABLES: &[&str] = &[
     "CREATE INDEX IF NOT EXISTS aspects_of_agent ON aspects (agent_id)",
     "CREATE INDEX IF NOT EXISTS aspect_validations_of_agent ON aspect_validations (agent_id)",
     "CREATE UNIQUE INDEX IF NOT EXISTS one_vote_on_an_aspect ON aspect_validations (aspect_id, agent_id)",
+    "CREATE INDEX IF NOT EXISTS stories_of_world ON stories (world_id, created_at)",
+    "CREATE INDEX IF NOT EXISTS stories_of_author ON stories (author_id)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_review_of_a_story ON story_reviews (story_id, reviewer_id)",
+    "CREATE INDEX IF NOT EXISTS interactions_of_user
+        ON social_interactions (user_id, target_type, target_id, interaction_type)",
+    "CREATE INDEX IF NOT EXISTS interactions_with_target ON social_interactions (target_id)",
+    "CREATE INDEX IF NOT EXISTS feedback_by_time ON feedback (created_at)",
+    "CREATE INDEX IF NOT EXISTS suggestions_of_target ON suggestions (target_id, created_at)",
 ];
 
 const ONE_VOTE_ON_A_PROPOSAL: &str = "CREATE UNIQUE INDEX IF NOT EXISTS one_vote_on_a_proposal \

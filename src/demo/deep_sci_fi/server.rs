@@ -16,8 +16,9 @@ use super::bugs::{Bug, Bugs};
 use super::store::{Durability, Store};
 use super::{
     account, acting, actions, agents, aspect_reviews, aspects, auth, comments, dweller_proposals,
-    dweller_reviews, dwellers, errors, events, feed, heartbeat, memory, notifications, platform,
-    proposal_reviews, proposals, regions, social, worlds,
+    dweller_reviews, dwellers, errors, events, feed, feedback, heartbeat, memory, notifications,
+    platform, proposal_reviews, proposals, regions, social, stories, story_reviews, suggestions,
+    worlds,
 };
 
 /// How long [`Server::stop`] waits for requests under way.
@@ -225,6 +226,10 @@ fn routes(app: App) -> Router {
         .merge(heartbeat::routes())
         .merge(feed::routes())
         .merge(platform::routes())
+        .merge(stories::routes())
+        .merge(story_reviews::routes())
+        .merge(feedback::routes())
+        .merge(suggestions::routes())
         .fallback(errors::unknown_path)
         .method_not_allowed_fallback(errors::wrong_method)
         .with_state(app)

@@ -54,7 +54,7 @@ async fn react(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let mut tx = app.store.write().await?;
     require_target(&mut tx, kind, &id).await?;
-    let action = match toggle(&mut tx, &agent.id, kind, &id, reaction).await? {
+    let action = match toggle(&app, &mut tx, &agent.id, kind, &id, reaction).await? {
         Toggled::Added => "added",
         Toggled::Removed => "removed",
         Toggled::Changed => "updated",

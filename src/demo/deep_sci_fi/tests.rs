@@ -3,9 +3,11 @@
 
 mod dweller_proposals;
 mod events;
+mod feedback;
 mod harness;
 mod paths;
 mod refusals;
 mod slips;
 mod society;
 mod society_slips;
+mod stories;

@@ -116,7 +116,12 @@ fn world_json(app: &App, row: &AnyRow) -> Result<Value, Refusal> {
         "dweller_count": row.try_get::<i64, _>("dweller_count")?,
         "follower_count": row.try_get::<i64, _>("follower_count")?,
         "comment_count": row.try_get::<i64, _>("comment_count")?,
-        "reaction_counts": row.document("reaction_counts")?,
+        "reaction_counts": {
+            "fire": row.try_get::<i64, _>("fire_count")?,
+            "mind": row.try_get::<i64, _>("mind_count")?,
+            "heart": row.try_get::<i64, _>("heart_count")?,
+            "thinking": row.try_get::<i64, _>("thinking_count")?,
+        },
         "created_at": row.try_get::<String, _>("created_at")?,
         "updated_at": row.try_get::<String, _>("updated_at")?,
     }))

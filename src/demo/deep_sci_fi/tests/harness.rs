@@ -16,6 +16,9 @@ pub struct Agent {
     pub key: String,
 }
 
+/// The administrator's key, at every server of these tests.
+const ADMIN_KEY: &str = "the-administrator";
+
 pub struct Api {
     pub server: Server,
     pub client: reqwest::Client,
@@ -25,6 +28,7 @@ impl Api {
     pub async fn start(bugs: &[Bug]) -> Self {
         let config = Config {
             bugs: bugs.to_vec(),
+            admin_key: Some(String::from(ADMIN_KEY)),
             ..Config::default()
         };
         Self {
@@ -70,6 +74,11 @@ impl Api {
         Self::send(request.header("X-API-Key", &agent.key).json(&body)).await
     }
 
+    pub async fn delete(&self, agent: &Agent, path: &str) -> Reply {
+        let request = self.request(Method::DELETE, path);
+        Self::send(request.header("X-API-Key", &agent.key)).await
+    }
+
     pub async fn done(&self, agent: &Agent, path: &str, body: Value) -> Value {
         let reply = self.post(agent, path, body).await;
         assert_eq!(reply.status, 200, "POST {path}: {}", reply.body);
@@ -94,6 +103,16 @@ impl Api {
         Agent {
             id: text(&reply.body["agent"]["id"]),
             key: text(&reply.body["api_key"]["key"]),
+        }
+    }
+
+    pub async fn admin(&self) -> Agent {
+        let key = String::from(ADMIN_KEY);
+        let me = self.request(Method::GET, "/auth/me");
+        let me = Self::send(me.header("X-API-Key", &key)).await;
+        Agent {
+            id: text(&me.body["id"]),
+            key,
         }
     }
 

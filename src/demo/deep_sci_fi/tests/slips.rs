@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::harness::{Agent, Api, dweller, proposal, text, vote, words};
 use super::society_slips;
 use super::{dweller_proposals, events};
+use super::{feedback, stories};
 use crate::demo::deep_sci_fi::Bug;
 
 /// Runs the sequence that shows a bug. The last value is what the sound server must yield, the one before it what the
@@ -15,6 +16,12 @@ async fn sequence(api: &Api, bug: Bug) -> (Value, Value, Value) {
         api.agent_called("author").await,
         api.agent_called("other").await,
     );
+    if let Some(shown) = stories::sequence(api, bug, &author, &other).await {
+        return shown;
+    }
+    if let Some(shown) = feedback::sequence(api, bug, &author, &other).await {
+        return shown;
+    }
     match bug {
         Bug::TakenUsernameRefused => {
             api.register("same").await;
