@@ -13,7 +13,8 @@ use super::{
     Argument, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place, Request,
     Rule,
 };
-use words::{credentials, literal, map, one_line, source, statuses_of, template, why};
+pub(super) use words::one_line;
+use words::{credentials, literal, map, source, statuses_of, template, why};
 
 impl Model {
     /// The rule book: everything that the model says, for people to read.
@@ -136,6 +137,16 @@ impl Book<'_> {
             self.line(format_args!(
                 "\nIt can act, and shows who it is by {}.",
                 credentials(auth)
+            ));
+        }
+        self.stages(kind);
+    }
+
+    fn stages(&mut self, kind: &Kind) {
+        for stages in self.model.stages(kind) {
+            self.line(format_args!(
+                "\nIts `{}`\n\n```mermaid\n{stages}```",
+                stages.field
             ));
         }
     }

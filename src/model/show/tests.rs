@@ -172,3 +172,12 @@ After 429 or 503 the same request is sent again; it counts as no outcome.
 "#;
     assert_eq!(model.rule_book(), expected);
 }
+
+#[test]
+fn an_entity_with_stages_has_a_diagram() {
+    let model = Model::load("docs/examples/lending.yaml".as_ref()).unwrap();
+    let book = model.rule_book();
+    let diagram = "    borrower  member?\n\nIts `borrower`\n\n```mermaid\nstateDiagram-v2\n";
+    assert!(book.contains(diagram), "{book}");
+    assert!(book.contains("    is_set --> is_null: give_back\n```\n\n## Set-up\n"));
+}

@@ -94,7 +94,7 @@ pub(super) fn literal(value: &Value) -> String {
         .to_string()
 }
 
-pub(super) fn one_line(text: &str) -> String {
+pub(in crate::model) fn one_line(text: &str) -> String {
     text.lines()
         .map(str::trim)
         .filter(|l| !l.is_empty())
