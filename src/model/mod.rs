@@ -15,6 +15,7 @@ pub mod oracle;
 mod parts;
 mod reader;
 pub mod show;
+mod states;
 pub mod template;
 mod tree;
 pub mod types;

@@ -1,19 +1,20 @@
 //! The rule book: a model as prose and tables, as `gainsay show` prints it. It is Markdown that reads well as plain
 //! text, the same for the same model, so that it can be kept as a reviewed snapshot. No credentials are in it.
 
+mod words;
+
 use std::fmt::Write;
 
-use super::action::Outcome;
-use super::expression::Expression;
 use super::file::BUILT_IN;
-use super::template::{Part, Template};
 use super::types::Type;
 use super::typing::article;
 use super::value::Value;
 use super::{
-    Argument, Auth, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place,
-    Request, Rule, Statuses,
+    Argument, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place, Request,
+    Rule,
 };
+pub(super) use words::one_line;
+use words::{credentials, literal, map, source, statuses_of, template, why};
 
 impl Model {
     /// The rule book: everything that the model says, for people to read.
@@ -136,6 +137,16 @@ impl Book<'_> {
             self.line(format_args!(
                 "\nIt can act, and shows who it is by {}.",
                 credentials(auth)
+            ));
+        }
+        self.stages(kind);
+    }
+
+    fn stages(&mut self, kind: &Kind) {
+        for stages in self.model.stages(kind) {
+            self.line(format_args!(
+                "\nIts `{}`\n\n```mermaid\n{stages}```",
+                stages.field
             ));
         }
     }
@@ -397,276 +408,5 @@ impl Book<'_> {
     }
 }
 
-/// When an outcome comes about.
-fn why(rule: &Rule, outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Ok(n) => match &rule.successes[n].when {
-            Some(when) => source(when),
-            None if rule.successes.len() > 1 => "nothing forbids it: one of these".to_owned(),
-            None => "nothing forbids it".to_owned(),
-        },
-        Outcome::Refused(n) => format!("not: {}", source(&rule.requires[n].that)),
-        Outcome::Absent(n) => format!("{} never was", rule.picks[n].name),
-        Outcome::Gone(n) => format!("{} is gone", rule.picks[n].name),
-        Outcome::Unauthenticated => "no credentials, or none that are valid".to_owned(),
-        Outcome::Invalid(n) => {
-            let Argument { name, domain, .. } = &rule.args[n];
-            format!("{name} is outside {}", one_line(&domain.show()))
-        }
-    }
-}
-
-fn statuses_of(statuses: &Statuses) -> String {
-    match statuses.0.is_empty() {
-        true => "(not tried)".to_owned(),
-        false => statuses.to_string(),
-    }
-}
-
-/// Where the credentials go, without the credentials.
-fn credentials(auth: &Auth) -> String {
-    let mut places = Vec::new();
-    let named = [
-        ("header", &auth.headers),
-        ("query parameter", &auth.query),
-        ("cookie", &auth.cookies),
-    ];
-    for (what, fields) in named {
-        places.extend(
-            fields
-                .iter()
-                .map(|(name, _)| format!("the {what} `{name}`")),
-        );
-    }
-    if auth.basic.is_some() {
-        places.push("a user name and a password (Basic)".to_owned());
-    }
-    if auth.bearer.is_some() {
-        places.push("a bearer token".to_owned());
-    }
-    places.join(" and ")
-}
-
-fn source(expression: &Expression) -> String {
-    one_line(&expression.source)
-}
-
-/// A template as an expression would write it.
-fn template(value: &Template) -> String {
-    match value {
-        Template::Constant(value) => literal(value),
-        Template::Expression(expression) => source(expression),
-        Template::Text(parts) => {
-            let parts = parts.iter().map(|part| match part {
-                Part::Literal(text) => text.escape_debug().to_string(),
-                Part::Expression(expression) => format!("${{{}}}", source(expression)),
-            });
-            format!("\"{}\"", parts.collect::<String>())
-        }
-        Template::List(items) => {
-            let items: Vec<_> = items.iter().map(template).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Template::Map(fields) => map(fields),
-    }
-}
-
-fn map(fields: &[(String, Template)]) -> String {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(name, value)| format!("\"{name}\": {}", template(value)))
-        .collect();
-    format!("{{{}}}", fields.join(", "))
-}
-
-fn literal(value: &Value) -> String {
-    value
-        .to_json(&|handle| handle.to_string().into())
-        .to_string()
-}
-
-fn one_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_book_says_it_all() {
-        let text = r#"
-model: notes
-about: Users write notes.
-defaults: { tolerate: [429, 503] }
-builtin: { isolation: false }
-entities:
-  user:
-    fields: { id: string, token: secret }
-    auth: { headers: { X-Key: "${self.token}" } }
-  note:
-    about: A line of text.
-    fields: { id: string, author: user, text: string, likes: "map(user, int)" }
-    owner: author
-globals: { written: { type: int, initial: 0 } }
-setup: [ register: 2 ]
-rules:
-  register:
-    by: anyone
-    request: POST /users
-    responds: 201
-    creates: { user: { id: "${body.id}", token: "${body.token}" } }
-  write:
-    by: user
-    with: { text: "text(1, 20)" }
-    request: POST /notes
-    json: { text: "${text}", by: "me, ${actor}" }
-    responds: 201
-    creates: { note: { id: "${body.id}", author: "${actor}", text: "${text}" } }
-    sets: { written: "${written + 1}" }
-  like:
-    by: user
-    pick: { note: notes }
-    request: PUT /notes/{note}/like
-    idempotent: true
-    requires:
-      not_ones_own: { that: note.author != actor || written > 9, else: { status: 403, returns: { says_why: has(body.why) } } }
-    responds: [200, 204]
-    returns: { counted: body.likes == size(note.likes) }
-    sets: { "note.likes[actor]": 1 }
-    then: [ { when: size(note.likes) > 2, deletes: note } ]
-invariants:
-  reads_back:
-    for: note
-    by: note.author
-    read: GET /notes/{note}
-    eventually: body.text == note.text
-    within: 1500ms
-"#;
-        let model =
-            Model::parse("notes.yaml", text).unwrap_or_else(|e| panic!("{}", e.render(false, 100)));
-        let expected = r#"# notes
-
-Users write notes.
-
-## Entities
-
-### user (plural: users)
-
-    field  type
-    id     string  stands for it in a path
-    token  secret
-
-It can act, and shows who it is by the header `X-Key`.
-
-### note (plural: notes)
-
-A line of text.
-
-    field   type
-    id      string          stands for it in a path
-    author  user            its owner
-    text    string
-    likes   map(user, int)
-
-## Globals
-
-- `written`: int, at first 0
-
-## Set-up
-
-Every plan begins with
-
-- `register`, 2 times
-
-## Rules
-
-### register
-
-- by anyone, without credentials
-- sends `POST /users`
-
-    outcome  status  when
-    ok       201     nothing forbids it
-
-After `ok`
-
-- there is a new `user`
-  - id: `body.id`
-  - token: `body.token`
-
-### write
-
-- by a `user` (`actor`)
-- with `text`: `text(1, 20)`
-- sends `POST /notes`
-  - JSON `{"text": text, "by": "me, ${actor}"}`
-
-    outcome          status      when
-    ok               201         nothing forbids it
-    unauthenticated  401         no credentials, or none that are valid
-    invalid text     400 or 422  text is outside text(1, 20)
-
-After `ok`
-
-- there is a new `note`
-  - id: `body.id`
-  - author: `actor`
-  - text: `text`
-  - likes: `{}`
-- `written` becomes `written + 1`
-
-### like
-
-- by a `user` (`actor`)
-- picks `note` from `notes`
-- sends `PUT /notes/{note}/like`
-- delivered twice, it answers the same and changes nothing more
-
-    outcome          status      when
-    ok               200 or 204  nothing forbids it
-    not_ones_own     403         not: note.author != actor || written > 9
-    absent note      404         note never was
-    gone note        404         note is gone
-    unauthenticated  401         no credentials, or none that are valid
-
-After `ok`
-
-- `note.likes[actor]` becomes `1`
-- then, if `size(note.likes) > 2`
-  - `note` goes
-
-The answer of `ok`
-
-- counted: `body.likes == size(note.likes)`
-
-The answer of `not_ones_own`
-
-- says_why: `has(body.why)`
-
-## Invariants
-
-### reads_back
-
-- for every `note`
-- asked by `note.author`
-- sends `GET /notes/{note}`
-- within 1s 500ms `body.text == note.text`
-
-## Not now
-
-After 429 or 503 the same request is sent again; it counts as no outcome.
-
-## Built-in checks
-
-- `no_server_errors`: on
-- `isolation`: off
-- `no_secrets_leaked`: on
-"#;
-        assert_eq!(model.rule_book(), expected);
-    }
-}
+mod tests;
