@@ -12,6 +12,7 @@ mod aspects;
 mod auth;
 mod bugs;
 mod call;
+mod database;
 mod dwellers;
 mod errors;
 mod input;
