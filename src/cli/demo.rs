@@ -7,7 +7,7 @@ use super::run::{ending, summarise};
 use super::terminal::Terminal;
 use super::{Ending, Failure, seeds};
 use crate::campaign::{self, campaign};
-use crate::demo::deep_sci_fi::{self as server, Bug};
+use crate::demo::deep_sci_fi::{self as server, Bug, ServeError};
 use crate::drive::{Client, Limits};
 use crate::generate::{Generator, Options, account_kinds, give};
 use crate::model::Model;
@@ -37,6 +37,10 @@ pub(super) struct Arguments {
     /// The port of the server (any that is free)
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
+    /// Where the server keeps its data: postgres://user:password@host:port/name, or the path of a SQLite file that is
+    /// kept (a temporary SQLite file)
+    #[arg(long, value_name = "DATABASE")]
+    database: Option<String>,
     /// The seeds, one plan each
     #[arg(long, value_name = "A..B", default_value = "0..25", value_parser = seeds)]
     seeds: std::ops::Range<u64>,
@@ -71,10 +75,11 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         listen,
         bugs: bugs.clone(),
         admin_key: admin_key.clone(),
+        database: arguments.database.clone(),
         ..server::Config::default()
     })
     .await
-    .map_err(|e| Failure::Harness(e.to_string()))?;
+    .map_err(refused)?;
     let names: Vec<_> = bugs.iter().map(|b| b.name()).collect();
     let planted = match names.is_empty() {
         true => "no bug".to_owned(),
@@ -144,6 +149,14 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     terminal.note(&next_steps(&model, !bugs.is_empty()));
     demo.stop().await;
     Ok(ending(&report, false))
+}
+
+fn refused(error: ServeError) -> Failure {
+    let text = error.to_string();
+    match error {
+        ServeError::UnsupportedDatabase { .. } => Failure::Usage(text),
+        _ => Failure::Harness(text),
+    }
 }
 
 fn next_steps(model: &Model, bug: bool) -> String {

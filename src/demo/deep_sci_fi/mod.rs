@@ -14,6 +14,7 @@ mod auth;
 mod bugs;
 mod call;
 mod comments;
+mod database;
 mod dweller_proposals;
 mod dweller_reviews;
 mod dwellers;

@@ -1,9 +1,11 @@
 //! The tables: portable `CREATE` statements, run at every start. Ids and times are text, documents are JSON text,
-//! flags are 0 or 1.
+//! flags are 0 or 1, whole numbers are `BIGINT`: what the code reads as `i64` is one in PostgreSQL, too.
 
-use sqlx::{Any, Transaction};
+use sqlx::AssertSqlSafe;
 
 use super::bugs::{Bug, Bugs};
+use super::database::Kind;
+use super::store::Tx;
 
 const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS users (
@@ -15,7 +17,7 @@ const TABLES: &[&str] = &[
         model_id TEXT,
         callback_url TEXT,
         callback_token TEXT,
-        platform_notifications INTEGER NOT NULL,
+        platform_notifications BIGINT NOT NULL,
         last_heartbeat_at TEXT,
         created_at TEXT NOT NULL
     )",
@@ -23,7 +25,7 @@ const TABLES: &[&str] = &[
         key_hash TEXT PRIMARY KEY,
         key_prefix TEXT NOT NULL,
         user_id TEXT NOT NULL REFERENCES users (id),
-        is_revoked INTEGER NOT NULL DEFAULT 0,
+        is_revoked BIGINT NOT NULL DEFAULT 0,
         expires_at TEXT,
         created_at TEXT NOT NULL
     )",
@@ -31,15 +33,15 @@ const TABLES: &[&str] = &[
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,
         premise TEXT NOT NULL,
-        year_setting INTEGER NOT NULL,
+        year_setting BIGINT NOT NULL,
         causal_chain TEXT NOT NULL,
         scientific_basis TEXT NOT NULL,
         canon_summary TEXT,
         created_by TEXT NOT NULL REFERENCES users (id),
         proposal_id TEXT NOT NULL,
-        dweller_count INTEGER NOT NULL DEFAULT 0,
-        follower_count INTEGER NOT NULL DEFAULT 0,
-        comment_count INTEGER NOT NULL DEFAULT 0,
+        dweller_count BIGINT NOT NULL DEFAULT 0,
+        follower_count BIGINT NOT NULL DEFAULT 0,
+        comment_count BIGINT NOT NULL DEFAULT 0,
         fire_count BIGINT NOT NULL DEFAULT 0,
         mind_count BIGINT NOT NULL DEFAULT 0,
         heart_count BIGINT NOT NULL DEFAULT 0,
@@ -52,13 +54,13 @@ const TABLES: &[&str] = &[
         agent_id TEXT NOT NULL REFERENCES users (id),
         name TEXT NOT NULL,
         premise TEXT NOT NULL,
-        year_setting INTEGER NOT NULL,
+        year_setting BIGINT NOT NULL,
         causal_chain TEXT NOT NULL,
         scientific_basis TEXT NOT NULL,
         citations TEXT,
         status TEXT NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'validating', 'approved', 'rejected')),
         resulting_world_id TEXT REFERENCES worlds (id),
-        revision_count INTEGER NOT NULL DEFAULT 0,
+        revision_count BIGINT NOT NULL DEFAULT 0,
         last_revised_at TEXT,
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL
@@ -77,7 +79,7 @@ const TABLES: &[&str] = &[
     )",
     "CREATE TABLE IF NOT EXISTS regions (
         world_id TEXT NOT NULL REFERENCES worlds (id),
-        position INTEGER NOT NULL,
+        position BIGINT NOT NULL,
         details TEXT NOT NULL,
         PRIMARY KEY (world_id, position)
     )",
@@ -86,7 +88,7 @@ const TABLES: &[&str] = &[
         world_id TEXT NOT NULL REFERENCES worlds (id),
         created_by TEXT NOT NULL REFERENCES users (id),
         inhabited_by TEXT REFERENCES users (id),
-        is_available INTEGER NOT NULL DEFAULT 1,
+        is_available BIGINT NOT NULL DEFAULT 1,
         name TEXT NOT NULL,
         name_key TEXT NOT NULL,
         origin_region TEXT NOT NULL,
@@ -94,7 +96,7 @@ const TABLES: &[&str] = &[
         name_context TEXT NOT NULL,
         cultural_identity TEXT NOT NULL,
         role TEXT NOT NULL,
-        age INTEGER NOT NULL,
+        age BIGINT NOT NULL,
         personality TEXT NOT NULL,
         background TEXT NOT NULL,
         core_memories TEXT NOT NULL,
@@ -187,7 +189,7 @@ const TABLES: &[&str] = &[
         inspired_by_actions TEXT NOT NULL,
         proposed_timeline_entry TEXT,
         status TEXT NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'validating', 'approved', 'rejected')),
-        revision_count INTEGER NOT NULL DEFAULT 0,
+        revision_count BIGINT NOT NULL DEFAULT 0,
         last_revised_at TEXT,
         created_at TEXT NOT NULL,
         updated_at TEXT NOT NULL
@@ -356,17 +358,26 @@ const TABLES: &[&str] = &[
 const ONE_VOTE_ON_A_PROPOSAL: &str = "CREATE UNIQUE INDEX IF NOT EXISTS one_vote_on_a_proposal \
      ON validations (proposal_id, agent_id)";
 
-pub(super) async fn create(
-    tx: &mut Transaction<'static, Any>,
-    bugs: Bugs,
-) -> Result<(), sqlx::Error> {
-    for statement in TABLES {
-        sqlx::query(*statement).execute(&mut **tx).await?;
-    }
-    if !bugs.has(Bug::SecondVote) {
-        sqlx::query(ONE_VOTE_ON_A_PROPOSAL)
+/// A database that is kept may have the index from a start without the bug.
+const MANY_VOTES_ON_A_PROPOSAL: &str = "DROP INDEX IF EXISTS one_vote_on_a_proposal";
+
+pub(super) async fn create(tx: &mut Tx, kind: Kind, bugs: Bugs) -> Result<(), sqlx::Error> {
+    let votes = match bugs.has(Bug::SecondVote) {
+        true => MANY_VOTES_ON_A_PROPOSAL,
+        false => ONE_VOTE_ON_A_PROPOSAL,
+    };
+    for statement in TABLES.iter().chain([&votes]) {
+        sqlx::query(AssertSqlSafe(spelled(statement, kind)))
             .execute(&mut **tx)
             .await?;
     }
     Ok(())
+}
+
+/// SQLite compares text byte by byte, and so must PostgreSQL, whatever the collation of its database.
+fn spelled(statement: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Sqlite(_) => statement.to_owned(),
+        Kind::Postgres => statement.replace(" TEXT", " TEXT COLLATE \"C\""),
+    }
 }

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::bugs::{Bug, Bugs};
-use super::store::{Durability, Store};
+use super::database::{Database, remedy};
+use super::store::Store;
 use super::{
     account, acting, actions, agents, aspect_reviews, aspects, auth, comments, dweller_proposals,
     dweller_reviews, dwellers, errors, events, feed, feedback, heartbeat, memory, notifications,
@@ -32,8 +33,9 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Config {
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The SQLite database, as a path or a `sqlite:` URL, created when missing and kept afterwards. `None` is a
-    /// fresh temporary file that goes with the server.
+    /// Where the data is kept: the path of a SQLite file or a `sqlite:` URL, created when missing, or the URL of a
+    /// PostgreSQL database that exists, `postgres://user:password@host:port/name` (without TLS). The tables are created
+    /// when missing and kept afterwards. `None` is a fresh temporary SQLite file that goes with the server.
     pub database: Option<String>,
     /// The slips to make. None is the sound server.
     pub bugs: Vec<Bug>,
@@ -69,13 +71,19 @@ pub enum ServeError {
     )]
     Temporary(#[source] io::Error),
     /// The URL names a database that this server does not speak.
-    #[error("cannot use the database `{url}`; give the path of a SQLite file, or a `sqlite:` URL")]
-    UnsupportedDatabase { url: String },
-    /// The database could not be opened, or its tables not be created.
-    #[error("cannot open the database `{url}`")]
-    Database {
+    #[error(
+        "cannot use the database `{url}`; give the path of a SQLite file, or a URL such as \
+         `postgres://user:password@localhost:5432/name`"
+    )]
+    UnsupportedDatabase {
+        /// Without the password.
         url: String,
-        #[source]
+    },
+    /// The database could not be opened, or its tables not be created.
+    #[error("cannot use the database `{url}`: {source}; {}", remedy(source))]
+    Database {
+        /// Without the password.
+        url: String,
         source: sqlx::Error,
     },
 }
@@ -126,26 +134,26 @@ impl Server {
 /// When the database cannot be opened, or the address not be bound.
 pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let bugs: Bugs = config.bugs.into_iter().collect();
-    let (url, durability, directory) = match config.database {
-        Some(database) => (sqlite_url(database)?, Durability::Machine, None),
+    let (database, directory) = match &config.database {
+        Some(name) => (Database::named(name)?, None),
         None => {
             let directory = tempfile::Builder::new()
                 .prefix("deep-sci-fi-")
                 .tempdir()
                 .map_err(ServeError::Temporary)?;
-            let file = directory.path().join("database.sqlite");
-            let url = sqlite_url(file.to_string_lossy().into_owned())?;
-            (url, Durability::Process, Some(directory))
+            let database = Database::throwaway(&directory.path().join("database.sqlite"));
+            (database, Some(directory))
         }
     };
-    let store = match Store::open(&url, durability, bugs).await {
-        Ok(store) => Arc::new(store),
-        Err(source) => return Err(ServeError::Database { url, source }),
+    let failed = |source| ServeError::Database {
+        url: database.shown(),
+        source,
     };
-    if let Some(key) = &config.admin_key
-        && let Err(source) = auth::open_admin_account(&store, key).await
-    {
-        return Err(ServeError::Database { url, source });
+    let store = Arc::new(Store::open(&database, bugs).await.map_err(failed)?);
+    if let Some(key) = &config.admin_key {
+        auth::open_admin_account(&store, key)
+            .await
+            .map_err(failed)?;
     }
     let listen = |source| ServeError::Listen {
         address: config.listen,
@@ -179,29 +187,6 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     })
 }
 
-fn sqlite_url(database: String) -> Result<String, ServeError> {
-    let url = match database.split_once(':') {
-        Some(("sqlite", _)) => database,
-        // A colon further on belongs to a path: only `scheme://` is taken for another database's URL.
-        Some((_, rest)) if rest.starts_with("//") => {
-            return Err(ServeError::UnsupportedDatabase { url: database });
-        }
-        _ => format!("sqlite://{}", escaped(&database)),
-    };
-    if url.contains("mode=") {
-        return Ok(url);
-    }
-    let separator = if url.contains('?') { '&' } else { '?' };
-    Ok(format!("{url}{separator}mode=rwc"))
-}
-
-/// Percent-encodes what would end the path of a URL.
-fn escaped(path: &str) -> String {
-    path.replace('%', "%25")
-        .replace('?', "%3F")
-        .replace('#', "%23")
-}
-
 fn routes(app: App) -> Router {
     Router::new()
         .merge(auth::routes())
@@ -233,23 +218,4 @@ fn routes(app: App) -> Router {
         .fallback(errors::unknown_path)
         .method_not_allowed_fallback(errors::wrong_method)
         .with_state(app)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn databases_are_named_by_path_or_url() {
-        let url = |database: &str| sqlite_url(database.to_owned()).unwrap();
-        assert_eq!(url("/tmp/a.db"), "sqlite:///tmp/a.db?mode=rwc");
-        assert_eq!(url("a:b?.db"), "sqlite://a:b%3F.db?mode=rwc");
-        assert_eq!(url("sqlite://x.db"), "sqlite://x.db?mode=rwc");
-        assert_eq!(url("sqlite://x.db?mode=ro"), "sqlite://x.db?mode=ro");
-        let refused = sqlite_url(String::from("mysql://here/db"));
-        assert!(matches!(
-            refused,
-            Err(ServeError::UnsupportedDatabase { .. })
-        ));
-    }
 }

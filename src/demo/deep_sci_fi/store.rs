@@ -1,65 +1,99 @@
-//! The database behind the API. SQLite for now; everything goes through sqlx's `Any` driver with `$n` parameters and
-//! portable SQL, so that PostgreSQL can come here (a pool, and a lock in `write`) without rewriting the queries.
+//! The database behind the API: SQLite, or PostgreSQL. Everything goes through sqlx's `Any` driver with `$n` parameters
+//! and portable SQL (`COUNT`, but no `SUM`: PostgreSQL answers that with a type which `Any` does not carry). The two
+//! differ in how they are opened, and in how a write gets the database for itself.
 
+use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Row, Transaction};
 
 use super::bugs::Bugs;
+use super::database::{Database, Durability, Kind};
 use super::errors::Refusal;
 use super::schema;
 
 /// A transaction, of either kind. Dropped without a commit, it is rolled back: also when a client hangs up.
 pub(super) type Tx = Transaction<'static, Any>;
 
-/// SQLite reads never wait for the writer (WAL), but each needs a connection of its own.
+/// SQLite reads never wait for the writer (WAL), and PostgreSQL's for nobody, but each needs a connection of its own.
 const READERS: u32 = 4;
+/// SQLite has one writer anyway, and queueing for its connection keeps "database is locked" out of reach. Those of
+/// PostgreSQL queue for [`WRITE_LOCK`], also with those of other servers on the same database.
+const SQLITE_WRITERS: u32 = 1;
+const POSTGRES_WRITERS: u32 = 4;
+/// How long a request waits for a connection, and for its turn to write.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How much a commit survives.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Durability {
-    /// The process: the database is thrown away with the server.
-    Process,
-    /// The machine, short of its last moments.
-    Machine,
-}
+/// How long a database may take to answer at all when the server starts.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
+/// The advisory lock of whoever writes to a PostgreSQL database: any number that nobody else takes. "gainsay", in ASCII.
+const WRITE_LOCK: i64 = 0x67_61_69_6e_73_61_79;
+/// The limits of a PostgreSQL session. Whatever waits ends, and no transaction stays open for good.
+const POSTGRES_LIMITS: &str = "SELECT set_config('lock_timeout', '30s', false),
+            set_config('statement_timeout', '60s', false),
+            set_config('idle_in_transaction_session_timeout', '60s', false)";
 
 pub(super) struct Store {
-    /// One connection: SQLite has one writer anyway, and queueing here keeps "database is locked" out of reach.
-    writer: AnyPool,
+    kind: Kind,
+    writers: AnyPool,
     readers: AnyPool,
 }
 
 impl Store {
-    /// Opens the database at `url` and creates the tables that are missing.
-    pub(super) async fn open(
-        url: &str,
-        durability: Durability,
-        bugs: Bugs,
-    ) -> Result<Self, sqlx::Error> {
+    /// Opens the database and creates the tables that are missing.
+    pub(super) async fn open(database: &Database, bugs: Bugs) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
-        let writer = pool(1, durability).connect(url).await?;
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        schema::create(&mut tx, bugs).await?;
+        let Database { url, kind } = database;
+        let writers = match kind {
+            Kind::Sqlite(_) => SQLITE_WRITERS,
+            Kind::Postgres => POSTGRES_WRITERS,
+        };
+        if *kind == Kind::Postgres {
+            reach(url).await?;
+        }
+        let store = Self {
+            kind: *kind,
+            writers: pool(writers, *kind).connect(url).await?,
+            readers: pool(READERS, *kind).connect(url).await?,
+        };
+        // Two servers may start on the same database at once: `IF NOT EXISTS` alone would not keep them apart.
+        let mut tx = store.write().await?;
+        schema::create(&mut tx, *kind, bugs).await?;
         tx.commit().await?;
-        let readers = pool(READERS, durability).connect(url).await?;
-        Ok(Self { writer, readers })
+        Ok(store)
     }
 
     /// A transaction that may write. It has the database for itself from here on, so what its checks saw still
-    /// holds when it writes.
+    /// holds when it writes. This is all that keeps the sound server's rules under concurrent requests: in
+    /// PostgreSQL, nothing below serialises, and a write that does not begin here races with the others.
     pub(super) async fn write(&self) -> Result<Tx, sqlx::Error> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await
+        match self.kind {
+            Kind::Sqlite(_) => self.writers.begin_with("BEGIN IMMEDIATE").await,
+            Kind::Postgres => {
+                // Each statement sees what was committed before it: those after the lock, all that others wrote.
+                let statement = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+                let mut tx = begun(&self.writers, statement).await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1)")
+                    .bind(WRITE_LOCK)
+                    .execute(&mut *tx)
+                    .await?;
+                Ok(tx)
+            }
+        }
     }
 
     /// A transaction that reads one state of the database, however many queries it makes.
     pub(super) async fn snapshot(&self) -> Result<Tx, sqlx::Error> {
-        self.readers.begin().await
+        match self.kind {
+            Kind::Sqlite(_) => self.readers.begin().await,
+            Kind::Postgres => {
+                let statement = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                begun(&self.readers, statement).await
+            }
+        }
     }
 
     /// For a single query that only reads.
@@ -69,39 +103,58 @@ impl Store {
 
     pub(super) async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        self.writers.close().await;
     }
 }
 
-fn pool(connections: u32, durability: Durability) -> AnyPoolOptions {
+/// One connection before there is a pool, which would knock until its patience ends where nobody listens.
+async fn reach(url: &str) -> Result<(), sqlx::Error> {
+    match tokio::time::timeout(REACHED_WITHIN, AnyConnection::connect(url)).await {
+        Ok(connection) => connection?.close().await,
+        Err(_) => Err(sqlx::Error::Io(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {} s", REACHED_WITHIN.as_secs()),
+        ))),
+    }
+}
+
+/// A `BEGIN` that is finished even if the client hangs up meanwhile: cut short, sqlx's PostgreSQL driver would put the
+/// connection back with the transaction open.
+async fn begun(pool: &AnyPool, statement: &'static str) -> Result<Tx, sqlx::Error> {
+    let pool = pool.clone();
+    let begin = tokio::spawn(async move { pool.begin_with(statement).await });
+    begin.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+}
+
+fn pool(connections: u32, kind: Kind) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
         .idle_timeout(None)
         .max_lifetime(None)
-        // The connections are to a file of ours: a ping before each use would only cost.
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                // First of all, so that the others wait for another process instead of failing.
-                sqlx::query("PRAGMA busy_timeout = 30000")
-                    .execute(&mut *connection)
-                    .await?;
-                sqlx::query("PRAGMA journal_mode = WAL")
-                    .execute(&mut *connection)
-                    .await?;
-                sqlx::query(match durability {
-                    Durability::Process => "PRAGMA synchronous = OFF",
-                    Durability::Machine => "PRAGMA synchronous = NORMAL",
-                })
-                .execute(&mut *connection)
-                .await?;
-                sqlx::query("PRAGMA foreign_keys = ON")
-                    .execute(&mut *connection)
-                    .await?;
-                Ok(())
-            })
-        })
+        // Those to a file of ours do not break: a ping before each use would only cost.
+        .test_before_acquire(kind == Kind::Postgres)
+        .after_connect(move |connection, _| Box::pin(prepare(connection, kind)))
+}
+
+async fn prepare(connection: &mut AnyConnection, kind: Kind) -> Result<(), sqlx::Error> {
+    let statements: &[&'static str] = match kind {
+        Kind::Sqlite(durability) => &[
+            // First of all, so that the others wait for another process instead of failing.
+            "PRAGMA busy_timeout = 30000",
+            "PRAGMA journal_mode = WAL",
+            match durability {
+                Durability::Process => "PRAGMA synchronous = OFF",
+                Durability::Machine => "PRAGMA synchronous = NORMAL",
+            },
+            "PRAGMA foreign_keys = ON",
+        ],
+        Kind::Postgres => &[POSTGRES_LIMITS],
+    };
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// Documents and flags, which SQL types do not carry portably.
