@@ -26,7 +26,8 @@ use super::types::Type;
 use super::typing::{Environment, KindSchema, Schema, article};
 use super::value::{KindId, Value};
 use super::*;
-use areas::{Section, Under, tag_of};
+pub(super) use areas::tag_of;
+use areas::{Section, Under};
 
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -4,14 +4,15 @@
 mod words;
 
 use std::fmt::Write;
+use std::ops::Range;
 
-use super::file::BUILT_IN;
+use super::file::{BUILT_IN, tag_of};
 use super::types::Type;
 use super::typing::article;
 use super::value::Value;
 use super::{
-    Argument, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place, Request,
-    Rule,
+    Area, Argument, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place,
+    Request, Rule,
 };
 pub(super) use words::one_line;
 use words::{credentials, literal, map, source, statuses_of, template, why};
@@ -31,6 +32,7 @@ impl Model {
         let mut book = Book {
             model: self,
             text: String::new(),
+            depth: 2,
         };
         book.write();
         book.text
@@ -40,6 +42,8 @@ impl Model {
 struct Book<'a> {
     model: &'a Model,
     text: String,
+    /// How deep the headings of entities, rules and invariants are.
+    depth: usize,
 }
 
 impl Book<'_> {
@@ -47,12 +51,16 @@ impl Book<'_> {
         let model = self.model;
         self.line(format_args!("# {}", model.name));
         self.about(&model.about);
-        if !model.kinds.is_empty() {
-            self.line(format_args!("\n## Entities"));
-        }
-        for kind in &model.kinds {
-            self.kind(kind);
-        }
+        self.contents();
+        let first = model.areas.first();
+        let top = Area {
+            name: String::new(),
+            about: String::new(),
+            kinds: 0..first.map_or(model.kinds.len(), |area| area.kinds.start),
+            rules: 0..first.map_or(model.rules.len(), |area| area.rules.start),
+            invariants: 0..first.map_or(model.invariants.len(), |area| area.invariants.start),
+        };
+        self.kinds(&top);
         if !model.globals.is_empty() {
             self.line(format_args!("\n## Globals\n"));
             for global in &model.globals {
@@ -79,17 +87,14 @@ impl Book<'_> {
                 }
             }
         }
-        if !model.rules.is_empty() {
-            self.line(format_args!("\n## Rules"));
-        }
-        for (index, rule) in model.rules.iter().enumerate() {
-            self.rule(index, rule);
-        }
-        if !model.invariants.is_empty() {
-            self.line(format_args!("\n## Invariants"));
-        }
-        for invariant in &model.invariants {
-            self.invariant(invariant);
+        self.rules_and_invariants(&top);
+        for area in &model.areas {
+            self.line(format_args!("\n## {}", area.name));
+            self.about(&area.about);
+            self.depth += 1;
+            self.kinds(area);
+            self.rules_and_invariants(area);
+            self.depth -= 1;
         }
         if !model.tolerate.0.is_empty() {
             self.line(format_args!("\n## Not now\n"));
@@ -111,11 +116,71 @@ impl Book<'_> {
         }
     }
 
-    fn kind(&mut self, kind: &Kind) {
-        self.line(format_args!(
-            "\n### {} (plural: {})",
-            kind.name, kind.plural
+    /// What each area holds, in a table.
+    fn contents(&mut self) {
+        if self.model.areas.is_empty() {
+            return;
+        }
+        let outcomes = |rule: usize| self.model.rules[rule].outcomes(self.model).len();
+        let row = |name: &str, kinds: String, rules: Range<usize>, invariants: usize| {
+            let outcomes: usize = rules.clone().map(outcomes).sum();
+            let counts = [rules.len(), outcomes, invariants].map(|count| count.to_string());
+            [name.to_owned(), kinds].into_iter().chain(counts).collect()
+        };
+        let mut rows: Vec<Vec<String>> = (self.model.areas.iter())
+            .map(|area| {
+                let kinds = self.model.kinds[area.kinds.clone()].iter();
+                let kinds: Vec<&str> = kinds.map(|kind| kind.name.as_str()).collect();
+                let invariants = area.invariants.len();
+                row(&area.name, kinds.join(", "), area.rules.clone(), invariants)
+            })
+            .collect();
+        let all = (self.model.rules.len(), self.model.invariants.len());
+        rows.push(row(
+            "all",
+            self.model.kinds.len().to_string(),
+            0..all.0,
+            all.1,
         ));
+        self.line(format_args!("\n## Areas"));
+        self.table(
+            &["area", "entities", "rules", "outcomes", "invariants"],
+            &rows,
+        );
+    }
+
+    /// A heading of what is being shown.
+    fn heading(&mut self, below: usize, text: &str) {
+        let signs = "#".repeat(self.depth + below);
+        self.line(format_args!("\n{signs} {text}"));
+    }
+
+    fn kinds(&mut self, area: &Area) {
+        if !area.kinds.is_empty() {
+            self.heading(0, "Entities");
+        }
+        for kind in &self.model.kinds[area.kinds.clone()] {
+            self.kind(kind);
+        }
+    }
+
+    fn rules_and_invariants(&mut self, area: &Area) {
+        if !area.rules.is_empty() {
+            self.heading(0, "Rules");
+        }
+        for index in area.rules.clone() {
+            self.rule(index, &self.model.rules[index]);
+        }
+        if !area.invariants.is_empty() {
+            self.heading(0, "Invariants");
+        }
+        for invariant in &self.model.invariants[area.invariants.clone()] {
+            self.invariant(invariant);
+        }
+    }
+
+    fn kind(&mut self, kind: &Kind) {
+        self.heading(1, &format!("{} (plural: {})", kind.name, kind.plural));
         self.about(&kind.about);
         let mut rows = Vec::new();
         for (index, field) in kind.fields.iter().enumerate() {
@@ -126,10 +191,20 @@ impl Book<'_> {
             if kind.owner == Some(index) {
                 remarks.push("its owner");
             }
+            let at_first = field.initial.as_ref();
+            let at_first = at_first.map(|value| format!("at first {}", literal(value)));
+            let remarks = remarks.into_iter().map(str::to_owned).chain(at_first);
             rows.push(vec![
                 field.name.clone(),
                 self.ty(&field.ty),
-                remarks.join(", "),
+                remarks.collect::<Vec<_>>().join(", "),
+            ]);
+        }
+        for derived in &kind.derived {
+            rows.push(vec![
+                derived.name.clone(),
+                self.ty(&derived.ty),
+                format!("always `{}`", source(&derived.what)),
             ]);
         }
         self.table(&["field", "type", ""], &rows);
@@ -152,7 +227,7 @@ impl Book<'_> {
     }
 
     fn rule(&mut self, index: usize, rule: &Rule) {
-        self.line(format_args!("\n### {}", rule.name));
+        self.heading(1, &rule.name);
         self.about(&rule.about);
         self.line(format_args!(""));
         match rule.by {
@@ -213,8 +288,15 @@ impl Book<'_> {
         if rule.weight != 1 {
             self.line(format_args!("- weight {}", rule.weight));
         }
-        if !rule.tags.is_empty() {
-            self.line(format_args!("- tags: {}", rule.tags.join(", ")));
+        // The area's own is in the chapter's heading.
+        let heading = self.model.area_of(index).map(|area| tag_of(&area.name));
+        let tags = rule
+            .tags
+            .iter()
+            .filter(|tag| Some(*tag) != heading.as_ref());
+        let tags: Vec<&str> = tags.map(String::as_str).collect();
+        if !tags.is_empty() {
+            self.line(format_args!("- tags: {}", tags.join(", ")));
         }
 
         let rows: Vec<_> = rule
@@ -337,7 +419,7 @@ impl Book<'_> {
     }
 
     fn invariant(&mut self, invariant: &Invariant) {
-        self.line(format_args!("\n### {}", invariant.name));
+        self.heading(1, &invariant.name);
         self.about(&invariant.about);
         self.line(format_args!(""));
         if let Some((name, _)) = &invariant.each {

@@ -90,7 +90,7 @@ impl<'n> Section<'n> {
 }
 
 /// A heading as a tag: `Story reviews` → `story-reviews`.
-pub(super) fn tag_of(heading: &str) -> String {
+pub(in crate::model) fn tag_of(heading: &str) -> String {
     let words = heading.split(|c: char| !c.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect::<Vec<_>>().join("-")

@@ -181,3 +181,132 @@ fn an_entity_with_stages_has_a_diagram() {
     assert!(book.contains(diagram), "{book}");
     assert!(book.contains("    is_set --> is_null: give_back\n```\n\n## Set-up\n"));
 }
+
+#[test]
+fn areas_are_chapters_and_derived_fields_are_explained() {
+    let text = r#"
+model: lending
+setup: [ join ]
+entities:
+  member: { fields: { id: string, key: secret }, auth: { bearer: "${self.key}" } }
+rules:
+  join:
+    by: anyone
+    request: POST /members
+    responds: 201
+    creates: { member: { id: "${body.id}", key: "${body.key}" } }
+areas:
+  The shelf:
+    about: What can be lent.
+    entities:
+      book:
+        fields: { id: string, lent: "bool = false", waiting: "[member]" }
+        derived: { wanted: size(self.waiting) > 0 || self.lent }
+    rules:
+      add: { by: member, request: POST /books, responds: 201, creates: { book: { id: "${body.id}" } } }
+    invariants:
+      reads_back: { for: book, read: "GET /books/{book}", always: body.wanted == book.wanted }
+  Members: { about: Whoever joined. }
+"#;
+    let model =
+        Model::parse("lending.yaml", text).unwrap_or_else(|e| panic!("{}", e.render(false, 100)));
+    assert_eq!(
+        model.area_of(1).map(|area| area.name.as_str()),
+        Some("The shelf")
+    );
+    assert!(model.area_of(0).is_none());
+    assert_eq!(model.rules[1].tags, ["the-shelf"]);
+    insta::assert_snapshot!(model.rule_book(), @r##"
+# lending
+
+## Areas
+
+    area       entities  rules  outcomes  invariants
+    The shelf  book      1      2         1
+    Members              0      0         0
+    all        2         2      3         1
+
+## Entities
+
+### member (plural: members)
+
+    field  type
+    id     string  stands for it in a path
+    key    secret
+
+It can act, and shows who it is by a bearer token.
+
+## Set-up
+
+Every plan begins with
+
+- `join`
+
+## Rules
+
+### join
+
+- by anyone, without credentials
+- sends `POST /members`
+
+    outcome  status  when
+    ok       201     nothing forbids it
+
+After `ok`
+
+- there is a new `member`
+  - id: `body.id`
+  - key: `body.key`
+
+## The shelf
+
+What can be lent.
+
+### Entities
+
+#### book (plural: books)
+
+    field    type
+    id       string    stands for it in a path
+    lent     bool      at first false
+    waiting  [member]
+    wanted   bool      always `size(self.waiting) > 0 || self.lent`
+
+### Rules
+
+#### add
+
+- by a `member` (`actor`)
+- sends `POST /books`
+
+    outcome          status  when
+    ok               201     nothing forbids it
+    unauthenticated  401     no credentials, or none that are valid
+
+After `ok`
+
+- there is a new `book`
+  - id: `body.id`
+  - lent: `false`
+  - waiting: `[]`
+
+### Invariants
+
+#### reads_back
+
+- for every `book`
+- asked by anyone, without credentials
+- sends `GET /books/{book}`
+- always `body.wanted == book.wanted`
+
+## Members
+
+Whoever joined.
+
+## Built-in checks
+
+- `no_server_errors`: on
+- `isolation`: on
+- `no_secrets_leaked`: on
+"##);
+}
