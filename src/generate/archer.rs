@@ -11,7 +11,7 @@ use crate::model::action::{Action, Outcome};
 use crate::model::value::{Handle, KindId};
 
 use super::draft::{Draft, Pursuit};
-use super::generator::{Goal, Prepared};
+use super::generator::Prepared;
 use super::plan::Step;
 use super::recipe::{Hint, Instruction, Recipe};
 use super::rehearsal::rehearse_step;
@@ -185,8 +185,7 @@ impl Archer<'_> {
     /// Clears the way to a goal: a success that changes what it depends on, and after which its recipe leads there, and
     /// sooner than without it. What is closed for all is opened again by a rule that no recipe knows.
     fn clear(&mut self, goal: usize, recipe: &Recipe, left: Option<usize>) -> Option<Step> {
-        let Goal { rule, outcome, .. } = self.prepared.goals[goal];
-        let mut keys = self.prepared.statics.producers(rule, outcome);
+        let mut keys = self.prepared.goals[goal].producers.clone();
         keys.retain(|key| self.prepared.allowed[*key]);
         let offset = self.below(keys.len());
         if !keys.is_empty() {

@@ -9,6 +9,7 @@ use crate::model::expression::{Expression, Uses};
 use crate::model::{Model, Rule};
 
 use super::conditions::Literal;
+use super::statics::merge;
 
 /// What an expression must yield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,26 @@ impl Demands {
         let deciding = deciding(rule, &all);
         Some(Demands { all, deciding })
     }
+
+    /// What the outcome depends on.
+    pub fn uses(&self, rule: &Rule) -> Uses {
+        let mut uses = Uses::default();
+        for expression in self.all.iter().filter_map(|demand| demand.expression(rule)) {
+            merge(&mut uses, &expression.uses);
+        }
+        with_lets(rule, uses)
+    }
+}
+
+/// What expressions of a rule use, and the names that it gives to others that they use.
+pub(super) fn with_lets(rule: &Rule, mut uses: Uses) -> Uses {
+    // Names see only those before them.
+    for (name, expression) in rule.lets.iter().rev() {
+        if uses.variables.contains(name.as_ref()) {
+            merge(&mut uses, &expression.uses);
+        }
+    }
+    uses
 }
 
 /// The position after which everything is decided that an expression uses, and whether it uses a `let`.

@@ -15,7 +15,7 @@ use super::archer::Archer;
 use super::generator::Prepared;
 use super::plan::Step;
 use super::rehearsal::{Rehearsed, rehearse_step};
-use super::rota::Duty;
+use super::rota::Turn;
 
 /// How much more business outcomes are wanted than implied ones, of 100.
 const BONUS: u32 = 100;
@@ -116,6 +116,7 @@ impl Draft {
 pub(super) struct Begin {
     pub prepared: Arc<Prepared>,
     pub seed: u64,
+    pub turn: Arc<Turn>,
 }
 
 impl Strategy for Begin {
@@ -124,7 +125,7 @@ impl Strategy for Begin {
 
     fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
         let prepared = &self.prepared;
-        let roaming = matches!(prepared.rota.duty(self.seed), Duty::Ways(_));
+        let roaming = self.turn.roams;
         let swarm = any::<bool>().new_tree(runner)?.current() && self.seed != 0;
         let rng = runner.rng();
         let rules = prepared.model.rules.iter().zip(&prepared.allowed);
@@ -159,7 +160,7 @@ impl Strategy for Begin {
         Ok(Just(Arc::new(Draft {
             mirror: prepared.start(),
             next_step: 1,
-            wanted: wanted(prepared, self.seed, rng),
+            wanted: wanted(prepared, &self.turn, rng),
             temper: Arc::new(temper),
             setup: prepared.setup.len(),
             left: prepared.options.steps,
@@ -170,10 +171,10 @@ impl Strategy for Begin {
 
 /// The goals of a plan in an order that is drawn: those whose turn it is are wanted most, and of the others the business
 /// outcomes.
-fn wanted(prepared: &Prepared, seed: u64, rng: &mut TestRng) -> Vec<Wanted> {
+fn wanted(prepared: &Prepared, turn: &Turn, rng: &mut TestRng) -> Vec<Wanted> {
     let mut turns = vec![false; prepared.goals.len()];
-    for goal in prepared.rota.turn(seed) {
-        turns[goal] = true;
+    for goal in &turn.goals {
+        turns[*goal] = true;
     }
     let mut ranked: Vec<(u32, usize)> = Vec::new();
     for (index, goal) in prepared.goals.iter().enumerate() {

@@ -19,11 +19,12 @@ use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed, TRIES};
 use super::ways::Way;
 
-/// How many steps are rehearsed at most. A count, not a time, so that every machine learns the same.
-const BUDGET: usize = 6_000;
+/// How many steps are rehearsed at most, for each goal that there is. A count, not a time, so that every machine learns
+/// the same.
+const BUDGET: usize = 12;
 
-/// How many actions are searched for at most, found or not.
-const SHOTS: usize = 60_000;
+/// How many actions are searched for at most, found or not, for each goal that there is.
+const SHOTS: usize = 120;
 
 /// How long the dives for ways are at most.
 const NEAR: usize = 16;
@@ -86,6 +87,25 @@ struct Explorer<'a> {
 pub(super) fn learn(prepared: &mut Prepared) {
     let mut explorer = Explorer::new(prepared);
     explorer.explore();
+    if std::env::var("GS_DEBUG").is_ok() {
+        let o = prepared_outcomes(explorer.prepared);
+        eprintln!(
+            "goals {} outcomes {} spent {} shots {} nodes {}; outcomes known {}, ways known {} open {}",
+            explorer.prepared.goals.len(),
+            o,
+            explorer.spent,
+            explorer.shots,
+            explorer.nodes.len(),
+            explorer.recipes[..o].iter().flatten().count(),
+            explorer.recipes[o..].iter().flatten().count(),
+            explorer.open.len()
+        );
+        for g in explorer.open.iter().filter(|g| **g < o) {
+            let go = &explorer.prepared.goals[*g];
+            let r = &explorer.prepared.model.rules[go.rule];
+            eprintln!("  open {} {}", r.name, go.outcome.name(r));
+        }
+    }
     let detours = explorer.detours();
     let recipes = explorer.recipes;
     for (goal, recipe) in prepared.goals.iter_mut().zip(recipes) {
@@ -98,6 +118,7 @@ pub(super) fn learn(prepared: &mut Prepared) {
             outcome,
             way: Some(Way::After { goal }),
             demands: None,
+            producers: Vec::new(),
             wakers: Vec::new(),
             recipe: Some(recipe),
         });
@@ -144,14 +165,17 @@ impl<'a> Explorer<'a> {
 
     fn explore(&mut self) {
         self.look(0, None);
-        'rounds: for length in DIVES {
+        let goals = &self.prepared.goals;
+        // Ways are many, and some are none: whoever is not near one soon never will be.
+        let near = DIVES.into_iter().filter(|length| *length <= NEAR);
+        let dives = (DIVES.into_iter().map(|length| (length, false)))
+            .chain(near.map(|length| (length, true)));
+        for (length, ways) in dives {
             for goal in self.open.clone() {
                 if self.exhausted() {
-                    break 'rounds;
+                    return;
                 }
-                // Ways are many, and some are none: whoever is not near one soon never will be.
-                let near = self.prepared.goals[goal].way.is_none() || length <= NEAR;
-                if near && self.open.contains(&goal) {
+                if goals[goal].way.is_some() == ways && self.open.contains(&goal) {
                     self.dive(goal, length);
                 }
             }
@@ -240,7 +264,8 @@ impl<'a> Explorer<'a> {
     }
 
     fn exhausted(&self) -> bool {
-        self.spent >= BUDGET || self.shots >= SHOTS
+        let goals = self.prepared.goals.len();
+        self.spent >= BUDGET * goals || self.shots >= SHOTS * goals
     }
 
     /// Follows an instruction of a recipe in a state: the state after it.
@@ -436,7 +461,6 @@ impl<'a> Explorer<'a> {
             }
         }
         let rule = self.prepared.goals[goal].rule;
-        let outcome = self.prepared.goals[goal].outcome;
         let favourite = self.somebody(rule, at);
         let mut focus: Vec<Handle> = Vec::new();
         for _ in 0..length {
@@ -448,7 +472,7 @@ impl<'a> Explorer<'a> {
             }
             let mut best: Option<(f64, Node)> = None;
             for _ in 0..CHOICES {
-                let Some(after) = self.toward(at, rule, outcome, favourite, &focus, 5) else {
+                let Some(after) = self.toward(at, goal, favourite, &focus, 5) else {
                     continue;
                 };
                 let there = self.distance(goal, &after.mirror, after.fresh);
@@ -482,19 +506,21 @@ impl<'a> Explorer<'a> {
         live.get(index).copied()
     }
 
-    /// A success that helps an outcome along, or one that makes such a success possible.
+    /// A success that helps a goal along, or one that makes such a success possible.
     fn toward(
         &mut self,
         node: usize,
-        rule: usize,
-        outcome: Outcome,
+        goal: usize,
         favourite: Option<Handle>,
         focus: &[Handle],
         depth: usize,
     ) -> Option<Node> {
-        let mut candidates = match self.missing(rule, &self.nodes[node].mirror).first() {
+        let Goal {
+            rule, producers, ..
+        } = &self.prepared.goals[goal];
+        let mut candidates = match self.missing(*rule, &self.nodes[node].mirror).first() {
             Some(kind) => self.prepared.statics.makers(*kind),
-            None => self.prepared.statics.producers(rule, outcome),
+            None => producers.clone(),
         };
         candidates.retain(|r| self.prepared.model.rules[*r].weight > 0);
         let mut deeper = None;
@@ -517,9 +543,10 @@ impl<'a> Explorer<'a> {
             }
             deeper.get_or_insert(candidate);
         }
+        let deeper = self.prepared.goal(deeper?, Outcome::Ok(0))?;
         match depth {
             0 => None,
-            _ => self.toward(node, deeper?, Outcome::Ok(0), favourite, focus, depth - 1),
+            _ => self.toward(node, deeper, favourite, focus, depth - 1),
         }
     }
 
@@ -649,4 +676,8 @@ fn sampled(
         picks: picks?,
         args: vec![Value::Unknown; definition.args.len()],
     })
+}
+
+fn prepared_outcomes(p: &Prepared) -> usize {
+    p.outcomes().len()
 }

@@ -1,127 +1,91 @@
-//! The rota: which goals are which seed's turn, so that successive seeds together have them all. Goals that begin alike
-//! are the same seed's, because what leads to one leads to the others, and every seed has about as much to do. First
-//! come the outcomes, ten seeds at most, then their ways, fifteen at most, and then it begins anew.
-
-use crate::model::action::Outcome;
+//! The rota: which goals are which seed's turn, so that the seeds of a round together have them all. It is made plan by
+//! plan: what a plan reaches by the way is nobody's turn any more, and what it misses comes again. Goals that begin alike
+//! are the same seed's, because what leads to one leads to the others. First come outcomes, then their ways.
 
 use super::generator::Goal;
 
-/// How many steps of a plan of 50 the business outcomes of a turn may take, the implied ones, and the ways.
-const SHARE: (usize, usize, usize) = (28, 14, 34);
+/// After so many seeds it begins anew.
+pub(super) const ROUND: u64 = 25;
 
-/// Where so many turns would not do, there are the most there may be, and each is light enough to be done for sure.
-const FEW: usize = 3;
+/// What of a plan's steps the goals of its turn may cost, in percent.
+const SHARE: usize = 80;
 
 /// For each so many steps on the way to a goal, one more is reckoned with.
 const DEEP: usize = 4;
 
-/// After so many seeds every outcome was due.
-const OUTCOMES: usize = 10;
-
-/// After so many more, every way.
-const WAYS: usize = 15;
-
-/// Which goals are which seed's turn.
-#[derive(Debug, Default)]
-pub(super) struct Rota {
-    business: Vec<Vec<usize>>,
-    implied: Vec<Vec<usize>>,
-    ways: Vec<Vec<usize>>,
-}
+/// How often a goal may be somebody's turn in a round.
+const CHANCES: u8 = 5;
 
 /// What a seed is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Duty {
-    /// Outcomes, by the shortest way.
-    Outcomes(usize),
-    /// The ways of outcomes.
-    Ways(usize),
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turn {
+    /// The goals that it is to reach.
+    pub goals: Vec<usize>,
+    /// There are only ways of outcomes among them: the outcomes themselves were reached.
+    pub roams: bool,
 }
 
-impl Rota {
-    /// Divides the goals that have recipes into turns for plans of so many steps.
-    pub fn new(goals: &[Goal], steps: usize) -> Rota {
-        let (mut business, mut implied, mut ways) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, goal) in goals.iter().enumerate() {
-            // What was never reached when the model was explored is left to chance.
-            if goal.recipe.is_some() {
-                match goal.outcome {
-                    _ if goal.way.is_some() => ways.push(index),
-                    Outcome::Ok(_) | Outcome::Refused(_) => business.push(index),
-                    _ => implied.push(index),
-                }
-            }
-        }
-        Rota {
-            business: divided(&costed(goals, business), SHARE.0 * steps / 50, OUTCOMES),
-            implied: divided(&costed(goals, implied), SHARE.1 * steps / 50, OUTCOMES),
-            ways: divided(&costed(goals, ways), SHARE.2 * steps / 50, WAYS),
-        }
+/// What is left to do in a round.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// The goals, each with how often it may yet be somebody's turn. Those that begin alike are neighbours.
+    outcomes: Vec<(usize, u8)>,
+    ways: Vec<(usize, u8)>,
+}
+
+impl Rest {
+    /// All goals that have recipes. What was never reached when the model was explored is left to chance.
+    pub fn new(goals: &[Goal]) -> Rest {
+        let mut known: Vec<(Vec<usize>, usize)> = (goals.iter().enumerate())
+            .filter(|(_, goal)| goal.recipe.is_some())
+            .map(|(index, goal)| (path(goal).collect(), index))
+            .collect();
+        known.sort_unstable();
+        let known = known.into_iter().map(|(_, goal)| (goal, CHANCES));
+        let (ways, outcomes) = known.partition(|(goal, _)| goals[*goal].way.is_some());
+        Rest { outcomes, ways }
     }
 
-    /// What a seed is for.
-    pub fn duty(&self, seed: u64) -> Duty {
-        let outcomes = self.business.len().max(self.implied.len()).max(1);
-        let all = (outcomes + self.ways.len()) as u64;
-        let turn = usize::try_from(seed % all).unwrap_or(0);
-        match turn.checked_sub(outcomes) {
-            None => Duty::Outcomes(turn),
-            Some(turn) => Duty::Ways(turn),
-        }
-    }
-
-    /// The goals that are a seed's turn.
-    pub fn turn(&self, seed: u64) -> Vec<usize> {
-        let share = |turns: &[Vec<usize>], turn: usize| -> Vec<usize> {
-            let turn = turn.checked_rem(turns.len());
-            turn.map_or(Vec::new(), |turn| turns[turn].clone())
+    /// The next turn, for a plan of so many steps.
+    pub fn turn(&mut self, goals: &[Goal], steps: usize) -> Turn {
+        let mut turn = Turn {
+            goals: Vec::new(),
+            roams: self.outcomes.is_empty(),
         };
-        match self.duty(seed) {
-            Duty::Outcomes(turn) => {
-                let mut goals = share(&self.business, turn);
-                goals.extend(share(&self.implied, turn));
-                goals
+        let mut room = steps * SHARE / 100;
+        for rest in [&mut self.outcomes, &mut self.ways] {
+            let mut before: Vec<usize> = Vec::new();
+            for (goal, chances) in rest {
+                let path: Vec<usize> = path(&goals[*goal]).collect();
+                let shared = before.iter().zip(&path).take_while(|(a, b)| a == b);
+                // The deeper a goal, the more often something comes in between.
+                let new = path.len().saturating_sub(shared.count()).max(1);
+                let cost = new + (path.len() / DEEP).max(1);
+                if cost > room {
+                    return turn;
+                }
+                room -= cost;
+                *chances -= 1;
+                turn.goals.push(*goal);
+                before = path;
             }
-            Duty::Ways(turn) => share(&self.ways, turn),
+        }
+        turn
+    }
+
+    /// Takes off what was reached. What had its turn and was not comes last, or not at all any more.
+    pub fn reached(&mut self, turn: &Turn, reached: &[bool]) {
+        for rest in [&mut self.outcomes, &mut self.ways] {
+            rest.retain(|(goal, chances)| !reached[*goal] && *chances > 0);
+            let had = |(goal, _): &(usize, u8)| turn.goals.contains(goal);
+            let (late, early) = rest.drain(..).partition::<Vec<_>, _>(had);
+            rest.extend(early.into_iter().chain(late));
         }
     }
 }
 
-/// The goals in an order in which those that begin alike are neighbours, and how many steps each adds to the one before.
-fn costed(goals: &[Goal], of: Vec<usize>) -> Vec<(usize, usize)> {
-    let way = |goal: usize| -> Vec<usize> {
-        let recipe = goals[goal].recipe.iter();
-        recipe
-            .flat_map(|r| r.steps.iter().map(|s| s.rule))
-            .collect()
-    };
-    let mut ways: Vec<(Vec<usize>, usize)> = of.into_iter().map(|goal| (way(goal), goal)).collect();
-    ways.sort_unstable();
-    let mut before: &[usize] = &[];
-    let mut costed = Vec::with_capacity(ways.len());
-    for (way, goal) in &ways {
-        let shared = before.iter().zip(way).take_while(|(a, b)| a == b).count();
-        // The deeper a goal, the more often something comes in between.
-        let cost = way.len().saturating_sub(shared).max(1) + (way.len() / DEEP).max(1);
-        costed.push((*goal, cost));
-        before = way;
-    }
-    costed
-}
-
-/// Turns of about the same cost.
-fn divided(goals: &[(usize, usize)], share: usize, most: usize) -> Vec<Vec<usize>> {
-    let total: usize = goals.iter().map(|(_, cost)| cost).sum();
-    let turns = match total.div_ceil(share.max(1)) {
-        turns @ ..=FEW => turns,
-        _ => most,
-    };
-    let mut divided = vec![Vec::new(); turns];
-    let mut so_far = 0;
-    for (goal, cost) in goals {
-        let turn = (so_far + cost / 2) * turns / total.max(1);
-        divided[turn.min(turns.saturating_sub(1))].push(*goal);
-        so_far += cost;
-    }
-    divided
+/// The rules on the way to a goal.
+fn path(goal: &Goal) -> impl Iterator<Item = usize> + '_ {
+    let recipe = goal.recipe.iter();
+    recipe.flat_map(|recipe| recipe.steps.iter().map(|step| step.rule))
 }

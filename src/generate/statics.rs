@@ -110,40 +110,38 @@ impl Statics {
         self.with(|reach| reach.deletes.contains(&kind))
     }
 
-    /// The rules whose success may make an outcome of a rule possible: those that write what it depends on, and those
-    /// that make more of what it is about.
-    pub fn producers(&self, rule: usize, outcome: Outcome) -> Vec<usize> {
+    /// The rules whose success may make an outcome of a rule possible, or one of its ways, which depends on what is
+    /// read: those that write it, and those that make more of what it is about.
+    pub fn producers(&self, rule: usize, outcome: Outcome, read: &Uses) -> Vec<usize> {
         let reach = &self.rules[rule];
         if let Outcome::Gone(index) = outcome {
             let ended = reach.picked.get(index).map(|kind| self.enders(*kind));
             return ended.unwrap_or_default();
         }
-        let mut uses = reach.picks.clone();
-        for requirement in &reach.requires {
-            merge(&mut uses, requirement);
-        }
+        let uses = |of: &Uses, other: &Reach| {
+            let kinds = || other.creates.iter().chain(&other.deletes);
+            other.writes.iter().any(|field| of.fields.contains(field))
+                || kinds().any(|kind| of.plurals.contains(kind))
+                || other.globals.iter().any(|g| of.variables.contains(g))
+        };
         self.with(|other| {
-            other.writes.iter().any(|field| uses.fields.contains(field))
-                || other.creates.iter().any(|kind| {
-                    uses.plurals.contains(kind)
-                        || reach.picked.contains(kind)
-                        || reach.by == Some(*kind)
-                })
-                || other.globals.iter().any(|g| uses.variables.contains(g))
-                || other.deletes.iter().any(|kind| uses.plurals.contains(kind))
+            uses(read, other)
+                || uses(&reach.picks, other)
+                || (other.creates.iter())
+                    .any(|kind| reach.picked.contains(kind) || reach.by == Some(*kind))
         })
     }
 
-    /// The rules whose success may change whether an outcome of a rule is possible.
-    pub fn wakers(&self, rule: usize, outcome: Outcome) -> Vec<bool> {
+    /// The rules whose success may change whether an outcome of a rule, or one of its ways, is possible.
+    pub fn wakers(&self, rule: usize, outcome: Outcome, read: &Uses) -> Vec<bool> {
         let mut wakers = vec![false; self.rules.len()];
-        for producer in self.producers(rule, outcome) {
+        let gone = matches!(outcome, Outcome::Gone(_));
+        // What is gone must have been there, and what else is asked of it holds as well.
+        let outcomes = [outcome, Outcome::Ok(0)]
+            .into_iter()
+            .take(1 + usize::from(gone));
+        for producer in outcomes.flat_map(|outcome| self.producers(rule, outcome, read)) {
             wakers[producer] = true;
-        }
-        if let Outcome::Gone(_) = outcome {
-            for producer in self.producers(rule, Outcome::Ok(0)) {
-                wakers[producer] = true;
-            }
         }
         wakers
     }
@@ -178,7 +176,8 @@ impl Reach {
     }
 }
 
-fn merge(into: &mut Uses, from: &Uses) {
+/// Adds what one expression uses to what another one does.
+pub(super) fn merge(into: &mut Uses, from: &Uses) {
     into.variables.extend(from.variables.iter().cloned());
     into.fields.extend(from.fields.iter().copied());
     into.plurals.extend(from.plurals.iter().copied());

@@ -3,6 +3,7 @@
 
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::expression::Scope;
+use crate::model::expression::Uses;
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Moment;
 use crate::model::template::Template;
@@ -11,8 +12,8 @@ use crate::model::value::{Handle, KindId, Value};
 use crate::model::{Effect, Model, Rule};
 
 use super::conditions::{Glossary, Literal, Vocabulary, decides, name};
-use super::demand::Want;
-use super::statics::Statics;
+use super::demand::{Want, with_lets};
+use super::statics::{Statics, merge};
 
 /// A way in which an outcome comes about.
 #[derive(Debug)]
@@ -176,6 +177,33 @@ impl Way {
             Way::Branch { claims, .. } => Some(claims),
             _ => None,
         }
+    }
+
+    /// What it depends on, beside what its outcome does.
+    pub fn uses(&self, rule: &Rule, outcome: Outcome) -> Uses {
+        let mut uses = Uses::default();
+        match self {
+            Way::Branch { claims, .. } => {
+                claims
+                    .iter()
+                    .for_each(|claim| merge(&mut uses, &claim.that.uses));
+            }
+            Way::Changes { effect } => {
+                let success = match outcome {
+                    Outcome::Ok(success) => rule.successes.get(success),
+                    _ => None,
+                };
+                let set = success.and_then(|s| Effect::all(&s.effects).nth(*effect));
+                if let Some(Effect::Set { value, place }) = set {
+                    let read = value.expressions();
+                    read.iter().for_each(|read| merge(&mut uses, &read.uses));
+                    uses.fields
+                        .extend(place.kind.map(|kind| (kind, place.field)));
+                }
+            }
+            Way::Where(_) | Way::Twin { .. } | Way::Credentials { .. } | Way::After { .. } => {}
+        }
+        with_lets(rule, uses)
     }
 
     /// The goal that is reached in the end, if it is another one.

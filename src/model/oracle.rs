@@ -614,16 +614,23 @@ impl Argument {
     /// Whether there are values outside its domain that a server can be shown.
     pub fn can_be_invalid(&self, strict: bool) -> bool {
         match (self.sent, &self.domain) {
-            (Sent::Within, _) => false,
-            (_, Domain::Computed(_) | Domain::Json | Domain::Constant(_)) => false,
-            (Sent::Json, Domain::Optional(inner)) => {
-                !matches!(inner.as_ref(), Domain::Computed(_) | Domain::Json)
-            }
+            (Sent::Within, _) | (_, Domain::Constant(_)) => false,
+            (_, domain) if takes_anything(domain) => false,
             (Sent::Json, _) => true,
             // As text, `true` and `12` are texts like any other, and what is empty may count as missing.
             (Sent::Text, Domain::Optional(inner)) => bounded(inner, strict),
             (Sent::Text, domain) => bounded(domain, strict),
         }
+    }
+}
+
+/// Whether nothing is known to be outside the domain: what is computed may be anything.
+fn takes_anything(domain: &Domain) -> bool {
+    match domain {
+        Domain::Computed(_) | Domain::Json => true,
+        Domain::OneOf(domains) => domains.iter().any(takes_anything),
+        Domain::Optional(inner) => takes_anything(inner),
+        _ => false,
     }
 }
 
