@@ -125,7 +125,7 @@ impl Tester {
     /// The steps of each plan, after its set-up.
     #[must_use]
     pub fn steps(mut self, steps: usize) -> Tester {
-        self.plans.steps = steps.max(1);
+        self.plans.steps = Some(steps.max(1));
         self
     }
 

@@ -77,7 +77,7 @@ fn so_do_nearly_all_other_tens_that_are_for_outcomes() {
 fn a_plan_is_as_long_as_it_should_be_and_not_only_refused() {
     for steps in [0, 1, 7, 120] {
         let options = Options {
-            steps,
+            steps: Some(steps),
             ..Options::default()
         };
         let generator = Generator::new(model("deep-sci-fi"), options);

@@ -96,14 +96,6 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         Model::parse("models/deep-sci-fi.yaml", MODEL)
             .map_err(|e| Failure::Rendered(e.render(terminal.color, terminal.width)))?,
     );
-    terminal.note(&format!(
-        "A server of the Deep Sci-Fi API runs at {} on a real SQL database, with {planted} planted in it.\n\
-         Gainsay does not know that. It has the model, {} rules in models/deep-sci-fi.yaml, and makes {} plans of 50 steps\n\
-         by several principals: what the rules allow, what they refuse, and what nobody may do.\n",
-        demo.url(),
-        model.rules.len(),
-        arguments.seeds.end - arguments.seeds.start,
-    ));
     let client = Client::new(
         &demo.url(),
         Vec::new(),
@@ -119,6 +111,15 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
             ..Options::default()
         },
     );
+    terminal.note(&format!(
+        "A server of the Deep Sci-Fi API runs at {} on a real SQL database, with {planted} planted in it.\n\
+         Gainsay does not know that. It has the model, {} rules in models/deep-sci-fi.yaml, and makes {} plans of {} steps\n\
+         by several principals: what the rules allow, what they refuse, and what nobody may do.\n",
+        demo.url(),
+        model.rules.len(),
+        arguments.seeds.end - arguments.seeds.start,
+        generator.steps(),
+    ));
     let mut start = generator.start();
     for kind in accounts {
         // The only account that no rule makes is the administrator's.

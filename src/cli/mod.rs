@@ -201,9 +201,9 @@ struct PlanOptions {
     /// A single seed
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Steps in each plan, after its set-up
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    steps: usize,
+    /// Steps of a plan after its set-up (50, or one for every 6 outcomes of the model where that is more)
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
     /// Only rules with these names or tags (what they need is done all the same)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
@@ -240,12 +240,12 @@ impl PlanOptions {
                 )));
             }
         }
-        if self.steps == 0 {
+        if self.steps == Some(0) {
             return Err(Failure::Usage(
                 "a plan needs at least one step\n  give --steps 1 or more".into(),
             ));
         }
-        if self.steps > 100_000 {
+        if self.steps.is_some_and(|steps| steps > 100_000) {
             return Err(Failure::Usage(
                 "a plan has at most 100000 steps\n  give fewer --steps, or more --seeds".into(),
             ));

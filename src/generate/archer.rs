@@ -14,7 +14,6 @@ use super::draft::{Draft, Pursuit};
 use super::generator::Prepared;
 use super::plan::Step;
 use super::recipe::{Hint, Instruction, Recipe};
-use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed, TRIES};
 use super::ways::Way;
 
@@ -22,7 +21,7 @@ use super::ways::Way;
 const SHOTS: usize = 5;
 
 /// How often a goal is set out for, if it is this seed's turn; others a third of that.
-const PATIENCE: u8 = 12;
+const PATIENCE: u8 = 6;
 
 /// From so near, a recipe is followed to its end whatever it takes.
 const NEAR: usize = 4;
@@ -155,13 +154,13 @@ impl Archer<'_> {
             let index = self.next_goal()?;
             let wanted = self.draft.wanted[index];
             let recipe = self.prepared.goals[wanted.goal].recipe.as_ref()?;
-            let way = self.shortest(wanted.goal, recipe);
+            let way = self.shortest(wanted.goal, recipe, wanted.failed);
             let left = way.as_ref().map(|(next, _)| recipe.steps.len() - next);
             // Whoever was led astray near the end need not begin anew.
             let astray = left.is_none_or(|left| wanted.failed > 0 && left > NEAR);
             if astray
                 && wanted.turn
-                && wanted.failed % 4 < 2
+                && wanted.failed < 2
                 && let Some(step) = self.clear(wanted.goal, recipe, left)
             {
                 return Some(step);
@@ -197,7 +196,7 @@ impl Archer<'_> {
                 continue;
             };
             let step = self.take(action);
-            if let Some((next, roles)) = self.shortest(goal, recipe)
+            if let Some((next, roles)) = self.shortest(goal, recipe, 3)
                 && left.is_none_or(|left| recipe.steps.len() - next + 1 < left)
             {
                 self.draft.pursuit = Some(Pursuit { goal, next, roles });
@@ -209,10 +208,17 @@ impl Archer<'_> {
     }
 
     /// The shortest end of a recipe that leads from what there is to its goal, and who plays which role in it.
-    fn shortest(&mut self, goal: usize, recipe: &Recipe) -> Option<(usize, Vec<Option<Handle>>)> {
+    fn shortest(
+        &mut self,
+        goal: usize,
+        recipe: &Recipe,
+        failed: u8,
+    ) -> Option<(usize, Vec<Option<Handle>>)> {
         let room = self.draft.left + 1;
         let least = recipe.steps.len().saturating_sub(room);
-        let mut budget = REHEARSED;
+        // What was looked for in vain is not looked for as long again.
+        let rehearsed = REHEARSED >> failed.min(3);
+        let mut budget = rehearsed;
         // Whoever needs what there is nothing of must make it first.
         let lacking = |kind: &KindId| self.draft.mirror.live(*kind).next().is_none();
         let makes = |step: &Instruction| step.made.iter().any(lacking);
@@ -223,7 +229,7 @@ impl Archer<'_> {
                 return Some((first, roles));
             }
         }
-        let mut budget = REHEARSED;
+        let mut budget = rehearsed;
         (least == 0).then_some(())?;
         let roles = self.rehearsed((goal, recipe), 0, true, &mut budget)?;
         Some((0, roles))
@@ -268,12 +274,10 @@ impl Archer<'_> {
                 false => bow.shoot(instruction.rule, instruction.outcome, fixed)?,
             };
             if index < last {
-                let step = Step { id, action };
-                let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
-                if rehearsed.assumed != instruction.outcome {
-                    return None;
-                }
-                instruction.settle(&mut roles, &step.action, &rehearsed.created);
+                // The search has seen to it that this is what is predicted.
+                let model = &self.prepared.model;
+                let applied = model.apply(&mut mirror, &action, instruction.outcome, id, None);
+                instruction.settle(&mut roles, &action, &applied.created);
                 id += 1;
             } else {
                 instruction.settle(&mut roles, &action, &[]);

@@ -163,7 +163,7 @@ impl Strategy for Begin {
             wanted: wanted(prepared, &self.turn, rng),
             temper: Arc::new(temper),
             setup: prepared.setup.len(),
-            left: prepared.options.steps,
+            left: prepared.steps,
             ..Draft::default()
         })))
     }

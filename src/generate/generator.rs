@@ -27,10 +27,10 @@ use super::statics::{Statics, merge};
 use super::ways::{Way, ways};
 
 /// What plans are made of, beside the model and the seed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// How many steps a plan has after its set-up.
-    pub steps: usize,
+    /// How many steps a plan has after its set-up. Nothing: [`Options::steps_for`] the model.
+    pub steps: Option<usize>,
     /// Only rules with one of these names or tags, if there are any; what they need is done all the same.
     pub only: Vec<String>,
     /// Not the rules with one of these names or tags.
@@ -39,14 +39,14 @@ pub struct Options {
     pub accounts: Vec<(KindId, usize)>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            steps: 50,
-            only: Vec::new(),
-            skip: Vec::new(),
-            accounts: Vec::new(),
-        }
+impl Options {
+    /// How many steps a plan of a model has after its set-up, where nobody says: 50, and for large models one for every
+    /// 6 outcomes, in tens, so that the plans of a round have a chance at all of them.
+    pub fn steps_for(model: &Model) -> usize {
+        let outcomes: usize = (model.rules.iter())
+            .map(|rule| rule.outcomes(model).len())
+            .sum();
+        (outcomes / 60 * 10).max(50)
     }
 }
 
@@ -73,6 +73,8 @@ const ROUNDS: usize = 8;
 pub(super) struct Prepared {
     pub model: Arc<Model>,
     pub options: Options,
+    /// How many steps a plan has after its set-up.
+    pub steps: usize,
     pub statics: Statics,
     /// Rule by rule, argument by argument.
     pub drawers: Vec<Vec<Drawer>>,
@@ -157,6 +159,11 @@ impl Generator {
         &self.prepared.model
     }
 
+    /// How many steps its plans have after their set-up.
+    pub fn steps(&self) -> usize {
+        self.prepared.steps
+    }
+
     /// The mirror that a plan starts from.
     pub fn start(&self) -> Mirror {
         self.prepared.start()
@@ -174,13 +181,24 @@ impl Generator {
         let index = usize::try_from(seed - first).unwrap_or(0);
         for seed in (first..=seed).skip(round.plans.len()) {
             let goals = &self.prepared.goals;
-            let turn = Arc::new(round.rest.turn(goals, self.prepared.options.steps));
+            let turn = Arc::new(round.rest.turn(goals, self.prepared.steps));
             let (plan, left) = self.make(seed, &turn);
             let mut reached = self.reached(&plan);
             for goal in &turn.goals {
                 reached[*goal] |= !left.contains(goal);
             }
             round.rest.reached(&turn, &reached);
+            if std::env::var("GS_DEBUG").is_ok() {
+                eprintln!(
+                    "seed {seed} turn {} roams {} left {} outcomes left {} ways left {} cnt {:?}",
+                    turn.goals.len(),
+                    turn.roams,
+                    turn.goals.iter().filter(|g| !reached[**g]).count(),
+                    round.rest.counts().0,
+                    round.rest.counts().1,
+                    0
+                );
+            }
             round.plans.push(plan);
         }
         let plan = round.plans[index].clone();
@@ -213,7 +231,7 @@ impl Generator {
     /// The plan of a seed whose turn is known, and the goals that it would still have reached with more steps.
     fn make(&self, seed: u64, turn: &Arc<Turn>) -> (Plan, Vec<usize>) {
         let prepared = &self.prepared;
-        let size = prepared.setup.len() + prepared.options.steps;
+        let size = prepared.setup.len() + prepared.steps;
         let mut plan = Plan {
             seed,
             setup: Vec::new(),
@@ -336,6 +354,7 @@ impl Prepared {
             .collect();
         let kind_names = model.kinds.iter().map(|k| k.name.as_str().into()).collect();
         Prepared {
+            steps: (options.steps).unwrap_or_else(|| Options::steps_for(&model)),
             model,
             options,
             statics,
@@ -419,8 +438,6 @@ fn splitmix(state: &mut u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::generate::rehearsal::rehearse_step;
-
     use super::*;
 
     #[test]

@@ -26,6 +26,9 @@ const BUDGET: usize = 12;
 /// How many actions are searched for at most, found or not, for each goal that there is.
 const SHOTS: usize = 120;
 
+/// How many states are looked at for a goal by the way, on a dive for another one.
+const LOOKS: u32 = 30;
+
 /// How long the dives for ways are at most.
 const NEAR: usize = 16;
 
@@ -79,6 +82,10 @@ struct Explorer<'a> {
     /// Kind by kind, the way to an entity of it.
     makings: Vec<Option<Recipe>>,
     open: Vec<usize>,
+    /// Goal by goal, how often it was looked for.
+    looked: Vec<u32>,
+    /// What the dive that is under way is for.
+    diving: Option<usize>,
     spent: usize,
     shots: usize,
 }
@@ -146,6 +153,8 @@ impl<'a> Explorer<'a> {
             recipes: vec![None; prepared.goals.len()],
             makings: vec![None; prepared.model.kinds.len()],
             open,
+            looked: vec![0; prepared.goals.len()],
+            diving: None,
             spent: 0,
             shots: 0,
         };
@@ -331,9 +340,13 @@ impl<'a> Explorer<'a> {
         let mut ways: Vec<Vec<Step>> = Vec::new();
         for goal in self.open.clone() {
             let definition = &self.prepared.goals[goal];
-            if rule.is_some_and(|rule| !definition.wakers[rule]) {
+            let mine = self.diving == Some(goal);
+            if rule.is_some_and(|rule| !definition.wakers[rule])
+                || (self.looked[goal] >= LOOKS && !mine)
+            {
                 continue;
             }
+            self.looked[goal] += u32::from(!mine);
             let Some(after) = self.attempt(node, Aim::Goal(goal), Fixed::default()) else {
                 continue;
             };
@@ -449,6 +462,7 @@ impl<'a> Explorer<'a> {
 
     /// Goes for a goal from the nearest of some landmarks.
     fn dive(&mut self, goal: usize, length: usize) {
+        self.diving = Some(goal);
         let mut at = 0;
         let mut distance = f64::INFINITY;
         for _ in 0..6 {

@@ -1,11 +1,11 @@
 //! How far an expression is from being true, or false: the branch distance of search-based testing (Korel 1990,
 //! Tracey 1998). It tells a count that is one short from one that is five short, which the truth alone does not.
 
-use cel::common::ast::{CallExpr, Expr, operators};
+use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 use cel::common::types::{CelBool, CelDouble, CelInt, CelUInt};
 use cel::{Context, IdedExpr};
 
-use super::expression::{Expression, Scope};
+use super::expression::{Expression, Scope, distance_of_derived};
 
 impl Expression {
     /// How far the expression is from a truth value in a scope: 0 where it has it, up to 1 for each part that has to
@@ -39,8 +39,19 @@ fn distance(ast: &IdedExpr, context: &Context<'_, '_>, want: bool) -> f64 {
                 Err(_) => 0.5,
             }
         }
+        (operators::INDEX, [of, field]) => {
+            derived(of, field, context, want).unwrap_or_else(|| truth(ast, context, want))
+        }
         _ => compared(call, context, want).unwrap_or_else(|| truth(ast, context, want)),
     }
+}
+
+fn derived(of: &IdedExpr, field: &IdedExpr, context: &Context<'_, '_>, want: bool) -> Option<f64> {
+    let Expr::Literal(LiteralValue::String(field)) = &field.expr else {
+        return None;
+    };
+    let of = cel::Value::resolve_val(of, context).ok()?;
+    distance_of_derived(of.as_ref(), field.inner(), want)
 }
 
 fn truth(ast: &IdedExpr, context: &Context<'_, '_>, want: bool) -> f64 {

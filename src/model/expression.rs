@@ -20,6 +20,7 @@ use ordered_float::OrderedFloat;
 use super::mirror::Mirror;
 use super::parts::{compared, unparse};
 use super::value::{Handle, KindId, Value};
+use super::walk::unqualified;
 
 /// A native function that a Rust test registers for its models: values in, a value out.
 pub type NativeFunction = Arc<dyn Fn(&[Value]) -> Result<Value, NativeError> + Send + Sync>;
@@ -39,6 +40,8 @@ pub struct Expression {
     /// What the expression uses, found when it was checked.
     pub uses: Uses,
     ast: IdedExpr,
+    /// What is evaluated.
+    quick: IdedExpr,
 }
 
 /// What an expression reads.
@@ -198,6 +201,7 @@ impl Expression {
             source,
             span,
             uses,
+            quick: unqualified(&ast),
             ast,
         }
     }
@@ -286,7 +290,7 @@ impl Expression {
                 add_native(&mut context, name, function.clone());
             }
         }
-        then(&self.ast, &context)
+        then(&self.quick, &context)
     }
 }
 
@@ -546,15 +550,14 @@ impl EntityVal {
 }
 
 impl EntityVal {
-    /// The value of a field that is computed, in the mirror that this reference reads.
-    fn derived<'b, 'v>(
+    /// Looks at a field that is computed, in the mirror that this reference reads; nothing where there is none.
+    fn look_at_derived<T>(
         &self,
-        kind: &KindLayout,
         name: &str,
-    ) -> Result<CowVal<'b, 'v>, ExecutionError> {
-        let (_, what) = (kind.derived.iter())
-            .find(|(derived, _)| derived == name)
-            .ok_or_else(|| ExecutionError::no_such_key(name))?;
+        look: impl FnOnce(&Expression, &Scope<'_>) -> T,
+    ) -> Option<T> {
+        let kind = &self.layout.kinds[usize::from(self.handle.kind.0)];
+        let (_, what) = (kind.derived.iter()).find(|(derived, _)| derived == name)?;
         let mut names = Names::default();
         names.bind("self", Value::Entity(self.handle));
         let scope = Scope {
@@ -563,14 +566,25 @@ impl EntityVal {
             before: None,
             names: &names,
         };
-        match what.eval(&scope) {
-            Ok(value) => boxed(&value, &self.layout, &self.mirror)
+        Some(look(what, &scope))
+    }
+
+    fn derived<'b, 'v>(&self, name: &str) -> Result<CowVal<'b, 'v>, ExecutionError> {
+        match self.look_at_derived(name, |what, scope| what.eval(scope)) {
+            None => Err(ExecutionError::no_such_key(name)),
+            Some(Ok(value)) => boxed(&value, &self.layout, &self.mirror)
                 .map(CowVal::Owned)
                 .ok_or_else(unknown),
-            Err(EvalError::Unknown) => Err(unknown()),
-            Err(EvalError::Failed(why)) => Err(ExecutionError::function_error(name, why)),
+            Some(Err(EvalError::Unknown)) => Err(unknown()),
+            Some(Err(EvalError::Failed(why))) => Err(ExecutionError::function_error(name, why)),
         }
     }
+}
+
+/// How far a field that is computed is from a truth value; nothing for any other field.
+pub(super) fn distance_of_derived(entity: &dyn Val, field: &str, want: bool) -> Option<f64> {
+    let entity = entity.downcast_ref::<EntityVal>()?;
+    entity.look_at_derived(field, |what, scope| what.distance(scope, want))
 }
 
 impl std::fmt::Debug for EntityVal {
@@ -619,7 +633,7 @@ impl Indexer for EntityVal {
         };
         let kind = &self.layout.kinds[usize::from(self.handle.kind.0)];
         let Some(index) = kind.fields.iter().position(|f| f == name.inner()) else {
-            return self.derived(kind, name.inner());
+            return self.derived(name.inner());
         };
         let value = self
             .record()
