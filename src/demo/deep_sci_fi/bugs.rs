@@ -135,6 +135,8 @@ bugs! {
         "a move is answered with the new location, but the dweller stays where it was";
     ReplyNotRequired = "reply_not_required":
         "speaking past an unanswered question is accepted";
+    ActivityLimitIgnored = "activity_limit_ignored":
+        "the limit of a world's activity is never looked at, so any is accepted and none applies";
     // memory
     CoreRemoveIgnored = "core_remove_ignored":
         "PATCH memory/core adds but does not remove";
@@ -144,6 +146,8 @@ bugs! {
         "PATCH situation asks for no key, and checks the inhabitant only when there is one";
     PersonalityByAnyone = "personality_by_anyone":
         "PATCH memory/personality does not check who asks";
+    MemorySearchedByAnyone = "memory_searched_by_anyone":
+        "searching a dweller's memory does not check who inhabits it";
     // aspects
     AspectSubmitByAnyone = "aspect_submit_by_anyone":
         "submitting an aspect does not check whose it is";

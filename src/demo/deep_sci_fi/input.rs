@@ -128,12 +128,13 @@ impl<'c> Input<'c> {
     }
 
     /// Text in the query that must be there.
-    pub(super) fn required_query_text(&mut self, name: &str) -> &'c str {
-        let found = self.query(name);
-        if found.is_none() {
+    pub(super) fn required_query_text(&mut self, name: &str, lengths: Lengths) -> &'c str {
+        let Some(found) = self.query(name) else {
             self.fail(name, "Field required", "missing", &Value::Null);
-        }
-        found.unwrap_or_default()
+            return "";
+        };
+        self.check_length(name, found, lengths);
+        found
     }
 
     /// A time in the query, in the form in which times are stored. Without an offset it is UTC.
@@ -176,6 +177,14 @@ impl<'c> Input<'c> {
         };
         let raw = json!(raw);
         self.as_int(name, &raw, range)
+    }
+
+    /// A share between 0 and 1 in the query.
+    pub(super) fn query_share(&mut self, name: &str, default: f64) -> f64 {
+        let Some(raw) = self.query(name) else {
+            return default;
+        };
+        self.as_share(name, &json!(raw))
     }
 
     pub(super) fn query_choice(
@@ -343,30 +352,9 @@ impl<'c> Input<'c> {
 
     /// A share between 0 and 1.
     pub(super) fn share_or(&mut self, name: &str, default: f64) -> f64 {
-        let Some(value) = self.defaulted(name) else {
-            return default;
-        };
-        let number = match value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
-            Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-            _ => None,
-        };
-        match number {
-            Some(share) if (0.0..=1.0).contains(&share) => share,
-            Some(_) => {
-                self.fail(
-                    name,
-                    "Input should be between 0 and 1",
-                    "out_of_range",
-                    value,
-                );
-                default
-            }
-            None => {
-                self.fail(name, "Input should be a valid number", "float_type", value);
-                default
-            }
+        match self.defaulted(name) {
+            Some(value) => self.as_share(name, value),
+            None => default,
         }
     }
 
@@ -443,18 +431,27 @@ impl<'c> Input<'c> {
             self.fail(name, "Input should be a valid string", "string_type", value);
             return String::new();
         };
-        let length = text.chars().count();
-        if length < *lengths.start() {
-            let message = format!("String should have at least {} characters", lengths.start());
-            self.fail(name, &message, "string_too_short", value);
-        } else if length > *lengths.end() {
-            let message = format!("String should have at most {} characters", lengths.end());
-            self.fail(name, &message, "string_too_long", value);
-        } else if text.contains('\0') {
+        if self.check_length(name, text, lengths) && text.contains('\0') {
             // No SQL text column of the original's database can hold one.
             self.fail(name, "String should not contain NUL", "string_nul", value);
         }
         text.clone()
+    }
+
+    /// Whether the text is neither too short nor too long.
+    fn check_length(&mut self, name: &str, text: &str, lengths: Lengths) -> bool {
+        let length = text.chars().count();
+        let (message, kind) = if length < *lengths.start() {
+            let message = format!("String should have at least {} characters", lengths.start());
+            (message, "string_too_short")
+        } else if length > *lengths.end() {
+            let message = format!("String should have at most {} characters", lengths.end());
+            (message, "string_too_long")
+        } else {
+            return true;
+        };
+        self.fail(name, &message, kind, &json!(text));
+        false
     }
 
     fn as_int(&mut self, name: &str, value: &Value, range: RangeInclusive<i64>) -> i64 {
@@ -471,6 +468,31 @@ impl<'c> Input<'c> {
             self.fail(name, &message, "out_of_range", value);
         }
         int
+    }
+
+    fn as_share(&mut self, name: &str, value: &Value) -> f64 {
+        let number = match value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+            _ => None,
+        };
+        match number {
+            Some(share) if (0.0..=1.0).contains(&share) => share,
+            Some(_) => {
+                self.fail(
+                    name,
+                    "Input should be between 0 and 1",
+                    "out_of_range",
+                    value,
+                );
+                0.0
+            }
+            None => {
+                self.fail(name, "Input should be a valid number", "float_type", value);
+                0.0
+            }
+        }
     }
 
     fn as_flag(&mut self, name: &str, value: &Value) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Agent, Api, dweller, proposal, text, vote, words};
 use super::society_slips;
-use super::{dweller_proposals, events};
+use super::{activity, dweller_proposals, events};
 use super::{feedback, stories};
 use crate::demo::deep_sci_fi::Bug;
 
@@ -428,6 +428,9 @@ async fn world_sequence(
         }
         _ => {
             if let Some(shown) = dweller_proposals::sequence(api, bug, author, &world).await {
+                return shown;
+            }
+            if let Some(shown) = activity::sequence(api, bug, author, other, &world).await {
                 return shown;
             }
             if let Some(shown) = events::sequence(api, bug, author, other, &world).await {
