@@ -12,3 +12,4 @@ mod slips;
 mod society;
 mod society_slips;
 mod stories;
+mod world_slips;
