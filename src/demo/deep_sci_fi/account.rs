@@ -10,7 +10,7 @@ use sqlx::Row;
 use super::bugs::Bug;
 use super::call::{Agent, Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
-use super::input::Input;
+use super::input::{ANY_LENGTH, Input};
 use super::server::App;
 use super::store::Columns;
 
@@ -49,7 +49,7 @@ impl Callback {
 /// For those who may have registered already: agents whose name contains this one.
 async fn check(State(app): State<App>, call: Call) -> Answer {
     let mut input = Input::without_body(&call);
-    let name = input.required_query_text("name").to_lowercase();
+    let name = input.required_query_text("name", ANY_LENGTH).to_lowercase();
     let model = input.query_text("model_id");
     input.finish()?;
 

@@ -10,6 +10,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::actions::{self, Action};
+use super::activity;
 use super::bugs::Bug;
 use super::call::{Agent, Call, JsonCall, ok};
 use super::dwellers::{dweller_row, require_inhabitant};
@@ -24,8 +25,6 @@ use super::worlds::{canon_json, world_row};
 
 /// How long a context token lasts. It may be used often, and the next context replaces it.
 const TOKEN_MINUTES: i64 = 60;
-/// How many actions of the region a context tells of.
-const RECENT: i64 = 10;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -67,7 +66,7 @@ async fn context(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .await?;
     let mut answer = situation_json(&mut tx, &dweller).await?;
     answer["conversations"] = conversations(&mut tx, &dweller).await?;
-    answer["recent_region_activity"] = recent_activity(&mut tx, &dweller).await?;
+    answer["recent_region_activity"] = activity::nearby(&mut tx, &dweller).await?;
     answer["session"] =
         json!({ "last_action_at": dweller.try_get::<Option<String>, _>("last_action_at")? });
     tx.commit().await?;
@@ -434,30 +433,4 @@ async fn conversations(tx: &mut Tx, dweller: &AnyRow) -> Result<Value, Refusal> 
         })
     });
     Ok(conversations.collect())
-}
-
-/// What others did lately where this dweller is.
-async fn recent_activity(tx: &mut Tx, dweller: &AnyRow) -> Result<Value, Refusal> {
-    let rows = sqlx::query(
-        "SELECT dwellers.name, actions.action_type, actions.content, actions.created_at
-         FROM actions JOIN dwellers ON dwellers.id = actions.dweller_id
-         WHERE dwellers.world_id = $1 AND dwellers.current_region = $2 AND dwellers.id <> $3
-         ORDER BY actions.created_at DESC LIMIT $4",
-    )
-    .bind(dweller.try_get::<String, _>("world_id")?)
-    .bind(dweller.try_get::<Option<String>, _>("current_region")?)
-    .bind(dweller.try_get::<String, _>("id")?)
-    .bind(RECENT)
-    .fetch_all(&mut **tx)
-    .await?;
-    let mut activity = Vec::with_capacity(rows.len());
-    for row in &rows {
-        activity.push(json!({
-            "dweller": row.try_get::<String, _>("name")?,
-            "action_type": row.try_get::<String, _>("action_type")?,
-            "content": row.try_get::<String, _>("content")?,
-            "created_at": row.try_get::<String, _>("created_at")?,
-        }));
-    }
-    Ok(Value::Array(activity))
 }

@@ -113,7 +113,7 @@ async fn confirm(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         ));
     }
     let actor: String = action.try_get("actor_id")?;
-    if actor == agent.id && !app.bugs.has(Bug::ActionConfirmedByActor) {
+    if actor == agent.id && !app.bugs.has(Bug::ActionSelfConfirmation) {
         return Err(Refusal::bad(
             "Cannot confirm your own action",
             "Wait for another agent.",
@@ -134,7 +134,7 @@ async fn confirm(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .bind(&id)
     .execute(&mut *tx)
     .await?;
-    if !app.bugs.has(Bug::ActionConfirmationUnheard) {
+    if !app.bugs.has(Bug::ConfirmationNotNotified) {
         let news = json!({ "confirmed_by": agent.id });
         let about = ("action", id.as_str());
         notify(&mut tx, &actor, "action_importance_confirmed", about, &news).await?;

@@ -55,11 +55,17 @@ macro_rules! bugs {
 }
 
 bugs! {
-    // auth
+    // accounts
     TakenUsernameRefused = "taken_username_refused":
-        "a taken username gets no suffix, so registering it again runs into the unique constraint";
+        "a taken username gets no suffix, so it runs into the unique constraint";
     ModelWrittenToEveryone = "model_written_to_everyone":
         "PATCH /auth/me/model updates without WHERE, so every agent gets the model";
+    CallbackUrlKept = "callback_url_kept":
+        "PATCH /auth/me/callback without an address leaves the one there was";
+    CallbackTokenCleared = "callback_token_cleared":
+        "PATCH /auth/me/callback without a token clears the one there was";
+    ProfileCountsVotesReceived = "profile_counts_votes_received":
+        "an agent's profile counts the votes on its proposals instead of those it gave";
     // proposals
     FourthProposal = "fourth_proposal":
         "the limit of active proposals is off by one, so a fourth is accepted";
@@ -70,7 +76,7 @@ bugs! {
     SubmitTwice = "submit_twice":
         "submitting a proposal does not check that it is still a draft";
     SubmitAll = "submit_all":
-        "submitting updates by author instead of by id, so all of the author's drafts are submitted";
+        "submitting updates by author instead of by id, so all drafts of the author go with it";
     ReviseNotStored = "revise_not_stored":
         "a revised premise is answered as accepted but never written";
     RevisionNotCounted = "revision_not_counted":
@@ -83,7 +89,7 @@ bugs! {
         "a reader who has not voted is shown the other validators' verdicts";
     // votes on proposals
     ValidateDraft = "validate_draft":
-        "a draft may be validated before it was submitted; only decided proposals are closed";
+        "a draft may be validated before it is submitted; only decided proposals are closed";
     SelfValidation = "self_validation":
         "authors may validate their own proposals";
     SecondVote = "second_vote":
@@ -95,15 +101,15 @@ bugs! {
     SixWeaknesses = "six_weaknesses":
         "the limit of weaknesses is off by one, so six are accepted";
     GateIgnored = "gate_ignored":
-        "two approvals decide even though a strengthen vote was never addressed";
+        "two approvals decide on a proposal even though a strengthen vote was never addressed";
     GateOpenedByEarlierRevision = "gate_opened_by_earlier_revision":
         "a revision made before the strengthen vote counts as having addressed it";
     ApprovalDespiteRejection = "approval_despite_rejection":
-        "two approvals decide even though there is a rejection";
+        "two approvals decide on a proposal even though there is a rejection";
     RejectionNotFinal = "rejection_not_final":
-        "the second rejection is recorded, but the status is never set to rejected";
+        "a proposal's second rejection is recorded, but its status is never set to rejected";
     ApprovalWithoutWorld = "approval_without_world":
-        "approval sets the status but does not create the world";
+        "approval sets a proposal's status but does not create the world";
     ApprovalTwoWorlds = "approval_two_worlds":
         "approval inserts the world twice";
     WorldOwnedByVoter = "world_owned_by_voter":
@@ -126,7 +132,22 @@ bugs! {
         "releasing a dweller does not check who inhabits it";
     ReleaseKeepsInhabitant = "release_keeps_inhabitant":
         "release marks the dweller available but forgets to clear inhabited_by";
-    // acting
+    // dweller proposals
+    SixthDwellerProposal = "sixth_dweller_proposal":
+        "the limit of active dweller proposals is off by one, so a sixth is accepted";
+    DwellerProposalSelfValidation = "dweller_proposal_self_validation":
+        "authors may validate their own dweller proposals";
+    DwellerProposalOneApproval = "dweller_proposal_one_approval":
+        "one approval decides on a dweller proposal instead of two";
+    DwellerProposalWithoutDweller = "dweller_proposal_without_dweller":
+        "approval sets a dweller proposal's status but does not create the dweller";
+    DwellerProposalNotCounted = "dweller_proposal_not_counted":
+        "a dweller that comes from a proposal does not raise the world's dweller_count";
+    DwellerProposalGateStaysShut = "dweller_proposal_gate_stays_shut":
+        "a dweller proposal's revision is counted but not timed, so the gate never opens";
+    DwellerProposalNeverRejected = "dweller_proposal_never_rejected":
+        "a dweller proposal's second rejection is recorded, but its status is never set";
+    // acting, and what is heard of it
     ActByAnyone = "act_by_anyone":
         "whoever has the context token may act; inhabiting is not checked";
     TokenNotChecked = "token_not_checked":
@@ -135,55 +156,29 @@ bugs! {
         "a move is answered with the new location, but the dweller stays where it was";
     ReplyNotRequired = "reply_not_required":
         "speaking past an unanswered question is accepted";
+    SpeechNotNotified = "speech_not_notified":
+        "the inhabitant of a dweller who is spoken to is not notified";
+    ActivityLimitIgnored = "activity_limit_ignored":
+        "the limit of a world's activity is never looked at, so any is accepted and none applies";
     // memory
     CoreRemoveIgnored = "core_remove_ignored":
         "PATCH memory/core adds but does not remove";
     SituationWrittenToWorld = "situation_written_to_world":
-        "PATCH situation updates by world instead of by id, so every dweller of the world changes";
+        "PATCH situation updates by world instead of by id, so every dweller of it changes";
     SituationWithoutKey = "situation_without_key":
-        "PATCH situation asks for no key, and checks the inhabitant only when there is one";
+        "PATCH situation takes requests without a key, and does not ask those who inhabits";
     PersonalityByAnyone = "personality_by_anyone":
         "PATCH memory/personality does not check who asks";
-    // aspects
-    AspectSubmitByAnyone = "aspect_submit_by_anyone":
-        "submitting an aspect does not check whose it is";
-    AspectReviseHitsWorld = "aspect_revise_hits_world":
-        "revising an aspect writes the title to every aspect of the world";
-    AspectSelfValidation = "aspect_self_validation":
-        "authors may validate their own aspects";
-    AspectWithoutSummary = "aspect_without_summary":
-        "an approval without updated_canon_summary is accepted";
-    AspectGateIgnored = "aspect_gate_ignored":
-        "an approval decides even though a strengthen vote was never addressed";
-    AspectRejectionIgnored = "aspect_rejection_ignored":
-        "a rejection is recorded, but the aspect stays open";
-    AspectCanonNotUpdated = "aspect_canon_not_updated":
-        "an approved aspect leaves the world's canon summary as it was";
-    AspectRegionLost = "aspect_region_lost":
-        "an approved region aspect is not appended to the world's regions";
-    // dweller proposals
-    DwellerProposalSixth = "dweller_proposal_sixth":
-        "the limit of active dweller proposals is off by one, so a sixth is accepted";
-    DwellerProposalSelfValidation = "dweller_proposal_self_validation":
-        "authors may validate their own dweller proposals";
-    DwellerProposalOneApproval = "dweller_proposal_one_approval":
-        "one approval decides on a dweller proposal instead of two";
-    DwellerProposalWithoutDweller = "dweller_proposal_without_dweller":
-        "approval sets the status but does not create the dweller";
-    DwellerProposalNotCounted = "dweller_proposal_not_counted":
-        "a dweller that comes from a proposal does not raise the world's dweller_count";
-    DwellerProposalGateStaysShut = "dweller_proposal_gate_stays_shut":
-        "a revision is counted but not timed, so it never answers a strengthen vote";
-    DwellerProposalRejectionNotFinal = "dweller_proposal_rejection_not_final":
-        "the second rejection is recorded, but the dweller proposal stays open";
-    // actions
-    ActionConfirmedByActor = "action_confirmed_by_actor":
+    MemorySearchedByAnyone = "memory_searched_by_anyone":
+        "searching a dweller's memory does not check who inhabits it";
+    // confirming and escalating actions
+    ActionSelfConfirmation = "action_self_confirmation":
         "actors may confirm the importance of their own actions";
     ActionConfirmedAgain = "action_confirmed_again":
         "a confirmed importance may be confirmed once more, by another";
     ActionConfirmerMistaken = "action_confirmer_mistaken":
         "the actor is stored as the one who confirmed the importance";
-    ActionConfirmationUnheard = "action_confirmation_unheard":
+    ConfirmationNotNotified = "confirmation_not_notified":
         "the actor is not notified that the importance was confirmed";
     ActionEscalatedUnconfirmed = "action_escalated_unconfirmed":
         "an action is escalated although nobody confirmed its importance";
@@ -192,24 +187,65 @@ bugs! {
     // events
     EventOriginUnknown = "event_origin_unknown":
         "an escalated event is stored with an origin that no reader knows: 500 ever after";
-    EventYearLimit = "event_year_limit":
+    EventYearTooLate = "event_year_too_late":
         "the latest year of an event is off by one, so one year later is accepted";
     EventSelfApproval = "event_self_approval":
         "proposers may approve their own events";
     EventCanonNotUpdated = "event_canon_not_updated":
         "an approved event leaves the world's canon summary as it was";
-    EventApprovedAfterRejection = "event_approved_after_rejection":
+    EventAfterRejection = "event_after_rejection":
         "a rejected event may still be approved; only approved ones are closed";
     EventReasonNotStored = "event_reason_not_stored":
-        "the reason of a rejection is answered but never written";
-    // accounts and profiles
-    CallbackUrlKept = "callback_url_kept":
-        "PATCH /auth/me/callback without an address leaves the one there was";
-    CallbackTokenCleared = "callback_token_cleared":
-        "PATCH /auth/me/callback without a token clears the one there was";
-    ProfileCountsVotesReceived = "profile_counts_votes_received":
-        "an agent's profile counts the votes on its proposals instead of those it gave";
-    // following and comments
+        "the reason why an event was rejected is answered but never written";
+    // aspects
+    AspectSubmitByAnyone = "aspect_submit_by_anyone":
+        "submitting an aspect does not check whose it is";
+    AspectReviseHitsWorld = "aspect_revise_hits_world":
+        "revising an aspect writes the title to every aspect of the world";
+    AspectSelfValidation = "aspect_self_validation":
+        "authors may validate their own aspects";
+    AspectWithoutSummary = "aspect_without_summary":
+        "an approval of an aspect without updated_canon_summary is accepted";
+    AspectGateIgnored = "aspect_gate_ignored":
+        "an approval decides on an aspect even though a strengthen vote was never addressed";
+    AspectRejectionIgnored = "aspect_rejection_ignored":
+        "a rejection of an aspect is recorded, but the aspect stays open";
+    AspectCanonNotUpdated = "aspect_canon_not_updated":
+        "an approved aspect leaves the world's canon summary as it was";
+    AspectRegionLost = "aspect_region_lost":
+        "an approved region aspect is not appended to the world's regions";
+    AspectVoteNotNotified = "aspect_vote_not_notified":
+        "the author of an aspect is not notified of votes on it";
+    // stories and acclaim
+    StorySelfReview = "story_self_review":
+        "authors may review their own stories";
+    StoryReviewOverwritten = "story_review_overwritten":
+        "an agent's second review of a story replaces the first instead of being refused";
+    StoryReviewsNotBlind = "story_reviews_not_blind":
+        "an agent that has not reviewed a story is shown the reviews of others";
+    StoryRevisionNotCounted = "story_revision_not_counted":
+        "a revision of a story does not raise revision_count";
+    StoryDeletedByAnyone = "story_deleted_by_anyone":
+        "deleting a story asks for any key instead of the administrator's";
+    StoryReviewsNotDeleted = "story_reviews_not_deleted":
+        "deleting a story leaves its reviews, so the database refuses when there are any";
+    AcclaimByOneReview = "acclaim_by_one_review":
+        "one review that recommends acclaim is enough for it";
+    AcclaimUnanswered = "acclaim_unanswered":
+        "a story is acclaimed while its author still owes answers to reviews";
+    AcclaimUnrevised = "acclaim_unrevised":
+        "a story is acclaimed that was never revised";
+    AcclaimOnlyOnRevision = "acclaim_only_on_revision":
+        "only a revision looks whether acclaim is due; the last answer to a review does not";
+    // reactions, comments and following
+    ReactionRemovalNotCounted = "reaction_removal_not_counted":
+        "a reaction that is taken back is still counted";
+    ReactionChangeCounted = "reaction_change_counted":
+        "changing a reaction counts the new one and forgets to take off the old one";
+    CommentNotCounted = "comment_not_counted":
+        "a comment does not raise comment_count";
+    CommentReactionTwice = "comment_reaction_twice":
+        "a comment's reaction is counted twice";
     FollowCountedTwice = "follow_counted_twice":
         "following a world again raises follower_count again";
     PreferencesNotStored = "preferences_not_stored":
@@ -219,16 +255,32 @@ bugs! {
     UnfollowBelowZero = "unfollow_below_zero":
         "unfollowing a world that one does not follow lowers follower_count";
     UnfollowForgetsAll = "unfollow_forgets_all":
-        "unfollowing deletes by follower instead of by id, so the agent follows nothing any more";
-    CommentNotCounted = "comment_not_counted":
-        "a comment does not raise comment_count";
-    CommentReactionTwice = "comment_reaction_twice":
-        "a comment's reaction is counted twice";
+        "unfollowing deletes by follower instead of by id, so nothing is followed any more";
+    // suggestions
+    SuggestionAcceptedByAnyone = "suggestion_accepted_by_anyone":
+        "accepting a suggestion does not check whose work it changes";
+    SuggestionAfterRejection = "suggestion_after_rejection":
+        "a rejected suggestion can still be accepted";
+    SuggestionNotApplied = "suggestion_not_applied":
+        "an accepted suggestion is marked so, but its value never reaches the target";
+    SuggestionStaysPending = "suggestion_stays_pending":
+        "accepting a suggestion applies it but leaves it pending";
+    SuggestionWithdrawnByAnyone = "suggestion_withdrawn_by_anyone":
+        "withdrawing a suggestion does not check who made it";
+    SuggestionWrittenAsText = "suggestion_written_as_text":
+        "an accepted value is written as text whatever the field, so documents end up empty";
+    // feedback
+    FeedbackUpvotedTwice = "feedback_upvoted_twice":
+        "an agent may upvote the same feedback again";
+    FeedbackSelfUpvote = "feedback_self_upvote":
+        "authors may upvote their own feedback";
+    FeedbackUpvoteNotCounted = "feedback_upvote_not_counted":
+        "an upvote is answered with the new count, but only the voter is stored";
+    FeedbackResolvedWithoutNotes = "feedback_resolved_without_notes":
+        "notes are required for wont_fix and forgotten for resolved";
+    FeedbackReopened = "feedback_reopened":
+        "wont_fix is not treated as final, so closed feedback can go back to in_progress";
     // notifications and heartbeats
-    SpeechNotNotified = "speech_not_notified":
-        "the inhabitant of a dweller who is spoken to is not notified";
-    AspectVoteNotNotified = "aspect_vote_not_notified":
-        "the author of an aspect is not notified of votes on it";
     PendingOfEveryone = "pending_of_everyone":
         "pending notifications are not those of the caller, but everybody's";
     PendingNotMarked = "pending_not_marked":
@@ -242,7 +294,7 @@ bugs! {
     HeartbeatNotStored = "heartbeat_not_stored":
         "a heartbeat is answered, but its time is never written";
     HeartbeatReportsPresent = "heartbeat_reports_present":
-        "a heartbeat reports the status that it brings about instead of the one before it";
+        "a heartbeat reports the status that it brings about instead of the one before";
     // feed and platform
     FeedLimitIgnored = "feed_limit_ignored":
         "the feed's limit is checked, and then forgotten";
@@ -252,55 +304,6 @@ bugs! {
         "the statistics count every proposal as a world, drafts included";
     ProcessByAnyone = "process_by_anyone":
         "processing notifications takes any agent's key for an administrator's";
-    // stories and reactions
-    AcclaimByOneReview = "acclaim_by_one_review":
-        "one review that recommends acclaim is enough for it";
-    AcclaimUnanswered = "acclaim_unanswered":
-        "a story is acclaimed while its author still owes answers to reviews";
-    AcclaimUnrevised = "acclaim_unrevised":
-        "a story is acclaimed that was never revised";
-    AcclaimNotCheckedOnRespond = "acclaim_not_checked_on_respond":
-        "the answer that completes the conditions of acclaim does not look at them; only a revision does";
-    OwnStoryReviewed = "own_story_reviewed":
-        "authors may review their own stories";
-    StoryReviewOverwritten = "story_review_overwritten":
-        "a second review by the same agent replaces the first one instead of being refused";
-    StoryRevisionNotCounted = "story_revision_not_counted":
-        "a revision of a story does not raise revision_count";
-    StoryReviewsNotBlind = "story_reviews_not_blind":
-        "an agent that has not reviewed a story is shown the reviews of others";
-    StoryDeletedByAnyone = "story_deleted_by_anyone":
-        "deleting a story asks for any key instead of the administrator's";
-    ReviewedStoryNotDeleted = "reviewed_story_not_deleted":
-        "deleting a story leaves its reviews behind, so the database refuses to delete a reviewed one";
-    ReactionRemovalNotCounted = "reaction_removal_not_counted":
-        "a reaction that is taken back is still counted";
-    ReactionChangeCounted = "reaction_change_counted":
-        "changing a reaction counts the new one and forgets to take off the old one";
-    // feedback
-    FeedbackUpvotedTwice = "feedback_upvoted_twice":
-        "an agent may upvote the same feedback again";
-    FeedbackUpvotedByAuthor = "feedback_upvoted_by_author":
-        "authors may upvote their own feedback";
-    FeedbackUpvoteNotCounted = "feedback_upvote_not_counted":
-        "an upvote is answered with the new count, but only the voter is stored";
-    FeedbackResolvedWithoutNotes = "feedback_resolved_without_notes":
-        "notes are required for wont_fix and forgotten for resolved";
-    FeedbackReopened = "feedback_reopened":
-        "wont_fix is not treated as final, so closed feedback can go back to in_progress";
-    // suggestions
-    SuggestionAcceptedByAnyone = "suggestion_accepted_by_anyone":
-        "accepting a suggestion does not check whose work it changes";
-    RejectedSuggestionAccepted = "rejected_suggestion_accepted":
-        "a rejected suggestion can still be accepted";
-    SuggestionNotApplied = "suggestion_not_applied":
-        "an accepted suggestion is marked so, but its value never reaches the target";
-    SuggestionStaysPending = "suggestion_stays_pending":
-        "accepting a suggestion applies it but leaves it pending";
-    SuggestionWithdrawnByAnyone = "suggestion_withdrawn_by_anyone":
-        "withdrawing a suggestion does not check who made it";
-    SuggestionWrittenAsText = "suggestion_written_as_text":
-        "an accepted value is taken for text whatever the field is, so that documents are stored empty and later reads fail";
 }
 
 impl fmt::Display for Bug {
@@ -369,9 +372,28 @@ mod tests {
             );
             assert_eq!(name.parse(), Ok(*bug));
             assert_eq!(bug.to_string(), name);
-            assert!(!bug.about().is_empty() && !bug.about().contains('\n'));
         }
-        assert!(Bug::ALL.len() >= 18);
+    }
+
+    /// `--list` shows name and slip on one line.
+    #[test]
+    fn names_and_slips_are_short() {
+        let mut seen = HashSet::new();
+        for bug in Bug::ALL {
+            let (name, about) = (bug.name(), bug.about());
+            assert!(name.len() <= 32, "{name}");
+            assert!((1..=90).contains(&about.len()), "{about}");
+            assert!(!about.contains('\n') && !about.ends_with('.'), "{about}");
+            assert!(seen.insert(about), "two bugs are the same: {about}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_variants() {
+        for bug in Bug::ALL {
+            let variant = format!("{bug:?}").to_lowercase();
+            assert_eq!(bug.name().replace('_', ""), variant);
+        }
     }
 
     #[test]

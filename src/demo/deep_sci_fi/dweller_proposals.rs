@@ -85,7 +85,7 @@ async fn require_room(app: &App, tx: &mut Tx, agent: &Agent) -> Result<(), Refus
     .fetch_one(&mut **tx)
     .await?;
     let active: i64 = row.try_get("active")?;
-    let is_full = if app.bugs.has(Bug::DwellerProposalSixth) {
+    let is_full = if app.bugs.has(Bug::SixthDwellerProposal) {
         active > ACTIVE_LIMIT
     } else {
         active >= ACTIVE_LIMIT

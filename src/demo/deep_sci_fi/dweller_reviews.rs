@@ -80,7 +80,7 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     };
     let has_enough = verdicts.approvals >= needed && verdicts.rejections == 0;
     let is_rejected = verdicts.rejections >= REJECTIONS_NEEDED
-        && !app.bugs.has(Bug::DwellerProposalRejectionNotFinal);
+        && !app.bugs.has(Bug::DwellerProposalNeverRejected);
     let (status, dweller) = if has_enough && !gate_is_shut {
         ("approved", settle(&app, &mut tx, &proposal).await?)
     } else if is_rejected {

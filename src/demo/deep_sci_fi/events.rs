@@ -145,7 +145,7 @@ fn check_year(app: &App, world: &AnyRow, year: i64) -> Result<(), Refusal> {
             &format!("Choose a year from {first} to {last}."),
         ));
     }
-    let is_late = if app.bugs.has(Bug::EventYearLimit) {
+    let is_late = if app.bugs.has(Bug::EventYearTooLate) {
         year > last + 1
     } else {
         year > last
@@ -204,8 +204,8 @@ async fn approve(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let mut tx = app.store.write().await?;
     let event = event_row(&mut tx, &id).await?;
     let status: String = event.try_get("status")?;
-    let is_open = status == "pending"
-        || (status == "rejected" && app.bugs.has(Bug::EventApprovedAfterRejection));
+    let is_open =
+        status == "pending" || (status == "rejected" && app.bugs.has(Bug::EventAfterRejection));
     if !is_open {
         return Err(decided(&status));
     }

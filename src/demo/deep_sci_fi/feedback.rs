@@ -104,7 +104,7 @@ async fn upvote(State(app): State<App>, call: Call) -> Answer {
         ));
     }
     let is_own = feedback.try_get::<String, _>("agent_id")? == agent.id;
-    if is_own && !app.bugs.has(Bug::FeedbackUpvotedByAuthor) {
+    if is_own && !app.bugs.has(Bug::FeedbackSelfUpvote) {
         return Err(Refusal::bad(
             "Cannot upvote your own feedback",
             "Wait for another agent.",

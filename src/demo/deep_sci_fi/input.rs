@@ -1,6 +1,8 @@
 //! Path, query and body checked together, in the manner of the original's lax schemas: every wrong field is listed in
 //! one 422. A check that fails notes its error and yields a placeholder; [`Input::finish`] decides.
 
+mod types;
+
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, NaiveDateTime};
@@ -10,6 +12,7 @@ use uuid::Uuid;
 use super::call::{Body, Call};
 use super::errors::{FieldError, Refusal};
 use super::store::timestamp;
+use types::one_of;
 
 /// Lengths of text, in code points.
 pub(super) type Lengths = RangeInclusive<usize>;
@@ -84,6 +87,22 @@ impl<'c> Input<'c> {
         });
     }
 
+    /// Notes an error unless the text is an http or https address with a host.
+    pub(super) fn web_address(&mut self, name: &str, text: &str) {
+        let rest = text
+            .strip_prefix("http://")
+            .or_else(|| text.strip_prefix("https://"));
+        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+        if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+            self.fail(
+                name,
+                "Input should be a valid URL",
+                "url_parsing",
+                &json!(text),
+            );
+        }
+    }
+
     // Path and query
 
     /// An id in the path, in the usual spelling.
@@ -128,12 +147,13 @@ impl<'c> Input<'c> {
     }
 
     /// Text in the query that must be there.
-    pub(super) fn required_query_text(&mut self, name: &str) -> &'c str {
-        let found = self.query(name);
-        if found.is_none() {
+    pub(super) fn required_query_text(&mut self, name: &str, lengths: Lengths) -> &'c str {
+        let Some(found) = self.query(name) else {
             self.fail(name, "Field required", "missing", &Value::Null);
-        }
-        found.unwrap_or_default()
+            return "";
+        };
+        self.check_length(name, found, lengths);
+        found
     }
 
     /// A time in the query, in the form in which times are stored. Without an offset it is UTC.
@@ -178,6 +198,14 @@ impl<'c> Input<'c> {
         self.as_int(name, &raw, range)
     }
 
+    /// A share between 0 and 1 in the query.
+    pub(super) fn query_share(&mut self, name: &str, default: f64) -> f64 {
+        let Some(raw) = self.query(name) else {
+            return default;
+        };
+        self.as_share(name, &json!(raw))
+    }
+
     pub(super) fn query_choice(
         &mut self,
         name: &str,
@@ -192,22 +220,6 @@ impl<'c> Input<'c> {
     }
 
     // Body: required fields
-
-    /// Notes an error unless the text is an http or https address with a host.
-    pub(super) fn web_address(&mut self, name: &str, text: &str) {
-        let rest = text
-            .strip_prefix("http://")
-            .or_else(|| text.strip_prefix("https://"));
-        let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-        if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
-            self.fail(
-                name,
-                "Input should be a valid URL",
-                "url_parsing",
-                &json!(text),
-            );
-        }
-    }
 
     /// A field that must be there. Absence is not noted twice when the whole body is missing.
     fn required(&mut self, name: &str) -> Option<&'c Value> {
@@ -343,30 +355,9 @@ impl<'c> Input<'c> {
 
     /// A share between 0 and 1.
     pub(super) fn share_or(&mut self, name: &str, default: f64) -> f64 {
-        let Some(value) = self.defaulted(name) else {
-            return default;
-        };
-        let number = match value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
-            Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-            _ => None,
-        };
-        match number {
-            Some(share) if (0.0..=1.0).contains(&share) => share,
-            Some(_) => {
-                self.fail(
-                    name,
-                    "Input should be between 0 and 1",
-                    "out_of_range",
-                    value,
-                );
-                default
-            }
-            None => {
-                self.fail(name, "Input should be a valid number", "float_type", value);
-                default
-            }
+        match self.defaulted(name) {
+            Some(value) => self.as_share(name, value),
+            None => default,
         }
     }
 
@@ -435,161 +426,4 @@ impl<'c> Input<'c> {
         }
         Some(value.clone())
     }
-
-    // Types
-
-    fn as_text(&mut self, name: &str, value: &Value, lengths: Lengths) -> String {
-        let Value::String(text) = value else {
-            self.fail(name, "Input should be a valid string", "string_type", value);
-            return String::new();
-        };
-        let length = text.chars().count();
-        if length < *lengths.start() {
-            let message = format!("String should have at least {} characters", lengths.start());
-            self.fail(name, &message, "string_too_short", value);
-        } else if length > *lengths.end() {
-            let message = format!("String should have at most {} characters", lengths.end());
-            self.fail(name, &message, "string_too_long", value);
-        } else if text.contains('\0') {
-            // No SQL text column of the original's database can hold one.
-            self.fail(name, "String should not contain NUL", "string_nul", value);
-        }
-        text.clone()
-    }
-
-    fn as_int(&mut self, name: &str, value: &Value, range: RangeInclusive<i64>) -> i64 {
-        let Some(int) = lax_int(value) else {
-            self.fail(name, "Input should be a valid integer", "int_type", value);
-            return 0;
-        };
-        if !range.contains(&int) {
-            let message = format!(
-                "Input should be between {} and {}",
-                range.start(),
-                range.end()
-            );
-            self.fail(name, &message, "out_of_range", value);
-        }
-        int
-    }
-
-    fn as_flag(&mut self, name: &str, value: &Value) -> bool {
-        let text = match value {
-            Value::Bool(flag) => return *flag,
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text.to_ascii_lowercase(),
-            _ => String::new(),
-        };
-        match text.as_str() {
-            "1" | "true" | "yes" | "on" | "t" | "y" => true,
-            "0" | "false" | "no" | "off" | "f" | "n" => false,
-            _ => {
-                self.fail(
-                    name,
-                    "Input should be a valid boolean",
-                    "bool_parsing",
-                    value,
-                );
-                false
-            }
-        }
-    }
-
-    fn as_choice(&mut self, name: &str, value: &Value, choices: &[&'static str]) -> &'static str {
-        let found = choices
-            .iter()
-            .find(|choice| value.as_str() == Some(**choice));
-        match found {
-            Some(choice) => choice,
-            None => {
-                self.fail(name, &one_of(choices), "enum", value);
-                ""
-            }
-        }
-    }
-
-    fn as_uuid(&mut self, name: &str, value: &Value) -> String {
-        match value.as_str() {
-            Some(raw) => self.parse_id(name, raw),
-            None => {
-                self.fail(name, "UUID input should be a string", "uuid_type", value);
-                String::new()
-            }
-        }
-    }
-
-    fn as_object(&mut self, name: &str, value: &Value) -> Map<String, Value> {
-        match value {
-            Value::Object(object) => object.clone(),
-            _ => {
-                self.fail(name, "Input should be an object", "dict_type", value);
-                Map::new()
-            }
-        }
-    }
-
-    fn as_list(&mut self, name: &str, value: &'c Value) -> &'c [Value] {
-        match value {
-            Value::Array(items) => items,
-            _ => {
-                self.fail(name, "Input should be a list", "list_type", value);
-                &[]
-            }
-        }
-    }
-
-    fn as_texts(&mut self, name: &str, value: &'c Value) -> Vec<String> {
-        let mut texts = Vec::new();
-        for (index, item) in self.as_list(name, value).iter().enumerate() {
-            texts.push(self.as_text(&format!("{name}.{index}"), item, ANY_LENGTH));
-        }
-        texts
-    }
-
-    fn as_chain(&mut self, name: &str, value: &'c Value, least: usize) -> Value {
-        let items = self.as_list(name, value);
-        if items.len() < least && value.is_array() {
-            let message = format!("List should have at least {least} items");
-            self.fail(name, &message, "too_short", value);
-        }
-        let mut steps = Vec::with_capacity(items.len());
-        for (index, item) in items.iter().enumerate() {
-            let Value::Object(object) = item else {
-                let place = format!("{name}.{index}");
-                self.fail(&place, "Input should be an object", "model_type", item);
-                continue;
-            };
-            let mut step = Input {
-                call: self.call,
-                object: Some(object),
-                prefix: format!("{}{name}.{index}.", self.prefix),
-                errors: Vec::new(),
-            };
-            let year = step.int("year", 2026..=i64::from(i32::MAX));
-            let event = step.text("event", 10..=usize::MAX);
-            let reasoning = step.text("reasoning", 10..=usize::MAX);
-            self.errors.append(&mut step.errors);
-            steps.push(json!({ "year": year, "event": event, "reasoning": reasoning }));
-        }
-        Value::Array(steps)
-    }
-}
-
-/// Lax as the original: `2089`, `2089.0`, `"2089"` and `true` are integers.
-fn lax_int(value: &Value) -> Option<i64> {
-    /// Above this a float no longer tells neighbouring integers apart.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match value {
-        Value::Number(number) => number.as_i64().or_else(|| {
-            let float = number.as_f64()?;
-            (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
-        }),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Bool(flag) => Some(i64::from(*flag)),
-        _ => None,
-    }
-}
-
-fn one_of(choices: &[&str]) -> String {
-    format!("Input should be one of: {}", choices.join(", "))
 }

@@ -24,6 +24,7 @@ const EVENT_LENGTH: usize = 100;
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/dwellers/{dweller_id}/memory", get(read))
+        .route("/api/dwellers/{dweller_id}/memory/search", get(search))
         .route("/api/dwellers/{dweller_id}/memory/core", patch(core))
         .route(
             "/api/dwellers/{dweller_id}/memory/personality",
@@ -57,6 +58,55 @@ async fn read(State(app): State<App>, call: Call) -> Answer {
         "dweller_name": dweller.try_get::<String, _>("name")?,
         "memory": memory_json(&mut tx, &dweller, limit).await?,
     }))
+}
+
+/// The episodes that tell of any of the words, the most important ones first, and among equals the oldest.
+async fn search(State(app): State<App>, call: Call) -> Answer {
+    let agent = call.agent(&app).await?;
+    let mut input = Input::without_body(&call);
+    let id = input.id("dweller_id");
+    let query = input.required_query_text("q", 1..=usize::MAX);
+    let least = input.query_share("importance_min", 0.0);
+    let limit = input.query_int("limit", 20, 1..=100);
+    input.finish()?;
+
+    let mut tx = app.store.snapshot().await?;
+    let dweller = dweller_row(&mut tx, &id).await?;
+    if !app.bugs.has(Bug::MemorySearchedByAnyone) {
+        require_inhabitant(&dweller, &agent)?;
+    }
+    let rows = sqlx::query(
+        "SELECT id, action_type, target, content, importance, created_at FROM actions
+         WHERE dweller_id = $1 AND importance >= $2 ORDER BY importance DESC, created_at",
+    )
+    .bind(&id)
+    .bind(least)
+    .fetch_all(&mut *tx)
+    .await?;
+    let lower = query.to_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut results = Vec::new();
+    for row in &rows {
+        if results.len() < wanted && tells_of(row, &words)? {
+            results.push(episode_json(row)?);
+        }
+    }
+    ok(json!({
+        "dweller_id": id,
+        "query": query,
+        "importance_min": least,
+        "total_matches": results.len(),
+        "results": results,
+    }))
+}
+
+/// Whether any of the words, in lower case, is in what was done or whom it was aimed at.
+fn tells_of(action: &AnyRow, words: &[&str]) -> Result<bool, sqlx::Error> {
+    let content: String = action.try_get("content")?;
+    let target: Option<String> = action.try_get("target")?;
+    let text = format!("{content} {}", target.unwrap_or_default()).to_lowercase();
+    Ok(words.iter().any(|word| text.contains(word)))
 }
 
 async fn core(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {

@@ -7,6 +7,7 @@
 mod account;
 mod acting;
 mod actions;
+mod activity;
 mod agents;
 mod aspect_reviews;
 mod aspects;

@@ -61,6 +61,23 @@ pub(super) async fn unread(
     .await
 }
 
+/// What an agent has not been shown about one thing, oldest first.
+pub(super) async fn pending_about(
+    tx: &mut Tx,
+    user: &str,
+    (target_type, target_id): (&str, &str),
+) -> Result<Vec<AnyRow>, sqlx::Error> {
+    sqlx::query(
+        "SELECT * FROM notifications
+         WHERE user_id = $1 AND target_type = $2 AND target_id = $3 AND status = 'pending' ORDER BY created_at",
+    )
+    .bind(user)
+    .bind(target_type)
+    .bind(target_id)
+    .fetch_all(&mut **tx)
+    .await
+}
+
 pub(super) async fn mark_read(
     tx: &mut Tx,
     notifications: &[AnyRow],

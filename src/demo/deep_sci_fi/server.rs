@@ -16,10 +16,10 @@ use super::bugs::{Bug, Bugs};
 use super::database::{Database, remedy};
 use super::store::Store;
 use super::{
-    account, acting, actions, agents, aspect_reviews, aspects, auth, comments, dweller_proposals,
-    dweller_reviews, dwellers, errors, events, feed, feedback, heartbeat, memory, notifications,
-    platform, proposal_reviews, proposals, regions, social, stories, story_reviews, suggestions,
-    worlds,
+    account, acting, actions, activity, agents, aspect_reviews, aspects, auth, comments,
+    dweller_proposals, dweller_reviews, dwellers, errors, events, feed, feedback, heartbeat,
+    memory, notifications, platform, proposal_reviews, proposals, regions, social, stories,
+    story_reviews, suggestions, worlds,
 };
 
 /// How long [`Server::stop`] waits for requests under way.
@@ -201,6 +201,7 @@ fn routes(app: App) -> Router {
         .merge(dweller_reviews::routes())
         .merge(acting::routes())
         .merge(actions::routes())
+        .merge(activity::routes())
         .merge(events::routes())
         .merge(memory::routes())
         .merge(aspects::routes())

@@ -324,7 +324,7 @@ async fn delete(State(app): State<App>, call: Call) -> Answer {
         "DELETE FROM story_reviews WHERE story_id = $1",
         "DELETE FROM stories WHERE id = $1",
     ];
-    if app.bugs.has(Bug::ReviewedStoryNotDeleted) {
+    if app.bugs.has(Bug::StoryReviewsNotDeleted) {
         deletions.remove(1);
     }
     for deletion in deletions {

@@ -59,7 +59,7 @@ async fn review(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let mut tx = app.store.write().await?;
     let story = story_row(&mut tx, &id).await?;
     let author: String = story.try_get("author_id")?;
-    if author == agent.id && !app.bugs.has(Bug::OwnStoryReviewed) {
+    if author == agent.id && !app.bugs.has(Bug::StorySelfReview) {
         return Err(Refusal::forbidden(
             "Cannot review your own story",
             "Wait for another agent.",
@@ -210,8 +210,8 @@ async fn respond(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .bind(&review_id)
     .fetch_one(&mut *tx)
     .await?;
-    let is_acclaimed = !app.bugs.has(Bug::AcclaimNotCheckedOnRespond)
-        && acclaim_if_due(&app, &mut tx, &id).await?;
+    let is_acclaimed =
+        !app.bugs.has(Bug::AcclaimOnlyOnRevision) && acclaim_if_due(&app, &mut tx, &id).await?;
     let story = story_row(&mut tx, &id).await?;
     tx.commit().await?;
     let mut answer = json!({

@@ -118,7 +118,7 @@ async fn accept(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let mut tx = app.store.write().await?;
     let suggestion = suggestion_row(&mut tx, &id).await?;
     let is_rejected = suggestion.try_get::<String, _>("status")? == "rejected";
-    if !(is_rejected && app.bugs.has(Bug::RejectedSuggestionAccepted)) {
+    if !(is_rejected && app.bugs.has(Bug::SuggestionAfterRejection)) {
         require_pending(&suggestion)?;
     }
     let target = Target::named(&suggestion.try_get::<String, _>("target_type")?);

@@ -1,6 +1,7 @@
 //! The server over HTTP, as a client sees it: the main paths, the refusals and their order, concurrency, and what each
 //! planted bug shows.
 
+mod activity;
 mod dweller_proposals;
 mod events;
 mod feedback;
@@ -11,3 +12,4 @@ mod slips;
 mod society;
 mod society_slips;
 mod stories;
+mod world_slips;

@@ -197,7 +197,7 @@ pub async fn sequence(
     world: &str,
 ) -> Option<(Value, Value, Value)> {
     Some(match bug {
-        Bug::DwellerProposalSixth => {
+        Bug::SixthDwellerProposal => {
             for _ in 0..5 {
                 draft(api, author, world).await;
             }
@@ -238,7 +238,7 @@ pub async fn sequence(
             let status = decide(api, &id, &["approve"]).await["status"].take();
             (status, json!("validating"), json!("approved"))
         }
-        Bug::DwellerProposalRejectionNotFinal => {
+        Bug::DwellerProposalNeverRejected => {
             let id = submitted(api, author, world).await;
             let status = decide(api, &id, &["reject", "reject"]).await["status"].take();
             (status, json!("validating"), json!("rejected"))

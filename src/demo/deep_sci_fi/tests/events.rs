@@ -263,7 +263,7 @@ pub async fn sequence(
 ) -> Option<(Value, Value, Value)> {
     let refused = |reply: Reply| (json!(reply.status), json!(200), json!(400));
     Some(match bug {
-        Bug::ActionConfirmedByActor => {
+        Bug::ActionSelfConfirmation => {
             let id = action(api, author, world, 0.9).await;
             refused(confirm(api, author, &id).await)
         }
@@ -282,7 +282,7 @@ pub async fn sequence(
                 json!(false),
             )
         }
-        Bug::ActionConfirmationUnheard => {
+        Bug::ConfirmationNotNotified => {
             let id = action(api, author, world, 0.9).await;
             confirm(api, other, &id).await;
             let heard = told(api, author, "action_importance_confirmed").await;
@@ -309,7 +309,7 @@ pub async fn sequence(
             assert_eq!(read, listed);
             (json!(read), json!(500), json!(200))
         }
-        Bug::EventYearLimit => refused(propose(api, author, world, LATEST + 1).await),
+        Bug::EventYearTooLate => refused(propose(api, author, world, LATEST + 1).await),
         Bug::EventSelfApproval => {
             let id = proposed(api, author, world).await;
             refused(approve(api, author, &id).await)
@@ -320,7 +320,7 @@ pub async fn sequence(
             let canon = api.canon(world).await["canon_summary"].take();
             (canon, json!(words(50)), json!(words(70)))
         }
-        Bug::EventApprovedAfterRejection => {
+        Bug::EventAfterRejection => {
             let id = proposed(api, author, world).await;
             reject(api, other, &id).await;
             refused(approve(api, other, &id).await)

@@ -294,7 +294,7 @@ pub async fn sequence(
                 json!(400),
             )
         }
-        Bug::FeedbackUpvotedByAuthor => (
+        Bug::FeedbackSelfUpvote => (
             json!(upvote(api, author, &id).await.status),
             json!(200),
             json!(400),
@@ -335,7 +335,7 @@ async fn suggestion_sequence(
             let status = decide(api, other, &id, "accept").await.status;
             (json!(status), json!(200), json!(403))
         }
-        Bug::RejectedSuggestionAccepted => {
+        Bug::SuggestionAfterRejection => {
             decide(api, author, &id, "reject").await;
             let status = decide(api, author, &id, "accept").await.status;
             (json!(status), json!(200), json!(400))

@@ -299,6 +299,7 @@ async fn the_feed_pages_through_what_happened() {
             "agent_registered",
             "agent_registered",
             "agent_registered",
+            "agent_registered",
         ]
     );
     assert!(all["next_cursor"].is_null());

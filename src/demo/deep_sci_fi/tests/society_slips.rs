@@ -77,7 +77,7 @@ pub async fn sequence(
         Bug::FeedLimitIgnored => {
             let feed = api.get("/feed?limit=1").await;
             let items = feed["items"].as_array().map(Vec::len);
-            (json!(items), json!(2), json!(1))
+            (json!(items), json!(3), json!(1))
         }
         Bug::FeedRepeatsLast => {
             let first = api.get("/feed?limit=1").await;

@@ -294,13 +294,13 @@ pub async fn sequence(
         Bug::AcclaimByOneReview,
         Bug::AcclaimUnanswered,
         Bug::AcclaimUnrevised,
-        Bug::AcclaimNotCheckedOnRespond,
-        Bug::OwnStoryReviewed,
+        Bug::AcclaimOnlyOnRevision,
+        Bug::StorySelfReview,
         Bug::StoryReviewOverwritten,
         Bug::StoryRevisionNotCounted,
         Bug::StoryReviewsNotBlind,
         Bug::StoryDeletedByAnyone,
-        Bug::ReviewedStoryNotDeleted,
+        Bug::StoryReviewsNotDeleted,
         Bug::ReactionRemovalNotCounted,
         Bug::ReactionChangeCounted,
     ];
@@ -332,7 +332,7 @@ pub async fn sequence(
             }
             (read(api, &id).await["status"].take(), wrongly)
         }
-        Bug::AcclaimNotCheckedOnRespond => {
+        Bug::AcclaimOnlyOnRevision => {
             revise(api, author, &id, "High water").await;
             for reviewer in [other, &third] {
                 let review = reviewed(api, reviewer, &id).await;
@@ -344,7 +344,7 @@ pub async fn sequence(
                 (published, acclaimed),
             )
         }
-        Bug::OwnStoryReviewed => {
+        Bug::StorySelfReview => {
             let review_path = format!("{path}/review");
             let own = api.post(author, &review_path, review(true)).await;
             (json!(own.status), (json!(200), json!(403)))
@@ -375,7 +375,7 @@ pub async fn sequence(
             let deleted = api.delete(other, &path).await;
             (json!(deleted.status), (json!(200), json!(403)))
         }
-        Bug::ReviewedStoryNotDeleted => {
+        Bug::StoryReviewsNotDeleted => {
             reviewed(api, other, &id).await;
             let deleted = api.delete(&api.admin().await, &path).await;
             (json!(deleted.status), (json!(400), json!(200)))
