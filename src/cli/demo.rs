@@ -76,7 +76,6 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         bugs: bugs.clone(),
         admin_key: admin_key.clone(),
         database: arguments.database.clone(),
-        ..server::Config::default()
     })
     .await
     .map_err(refused)?;

@@ -188,17 +188,6 @@ impl Generator {
                 reached[*goal] |= !left.contains(goal);
             }
             round.rest.reached(&turn, &reached);
-            if std::env::var("GS_DEBUG").is_ok() {
-                eprintln!(
-                    "seed {seed} turn {} roams {} left {} outcomes left {} ways left {} cnt {:?}",
-                    turn.goals.len(),
-                    turn.roams,
-                    turn.goals.iter().filter(|g| !reached[**g]).count(),
-                    round.rest.counts().0,
-                    round.rest.counts().1,
-                    0
-                );
-            }
             round.plans.push(plan);
         }
         let plan = round.plans[index].clone();

@@ -94,25 +94,6 @@ struct Explorer<'a> {
 pub(super) fn learn(prepared: &mut Prepared) {
     let mut explorer = Explorer::new(prepared);
     explorer.explore();
-    if std::env::var("GS_DEBUG").is_ok() {
-        let o = prepared_outcomes(explorer.prepared);
-        eprintln!(
-            "goals {} outcomes {} spent {} shots {} nodes {}; outcomes known {}, ways known {} open {}",
-            explorer.prepared.goals.len(),
-            o,
-            explorer.spent,
-            explorer.shots,
-            explorer.nodes.len(),
-            explorer.recipes[..o].iter().flatten().count(),
-            explorer.recipes[o..].iter().flatten().count(),
-            explorer.open.len()
-        );
-        for g in explorer.open.iter().filter(|g| **g < o) {
-            let go = &explorer.prepared.goals[*g];
-            let r = &explorer.prepared.model.rules[go.rule];
-            eprintln!("  open {} {}", r.name, go.outcome.name(r));
-        }
-    }
     let detours = explorer.detours();
     let recipes = explorer.recipes;
     for (goal, recipe) in prepared.goals.iter_mut().zip(recipes) {
@@ -690,8 +671,4 @@ fn sampled(
         picks: picks?,
         args: vec![Value::Unknown; definition.args.len()],
     })
-}
-
-fn prepared_outcomes(p: &Prepared) -> usize {
-    p.outcomes().len()
 }

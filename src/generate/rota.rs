@@ -73,10 +73,6 @@ impl Rest {
         turn
     }
 
-    pub fn counts(&self) -> (usize, usize) {
-        (self.outcomes.len(), self.ways.len())
-    }
-
     /// Takes off what was reached. What had its turn and was not comes last, or not at all any more.
     pub fn reached(&mut self, turn: &Turn, reached: &[bool]) {
         for rest in [&mut self.outcomes, &mut self.ways] {
