@@ -201,7 +201,7 @@ struct PlanOptions {
     /// A single seed
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Steps of a plan after its set-up (50, or one for every 6 outcomes of the model where that is more)
+    /// Steps of a plan after its set-up (50, or one for every 4 outcomes of the model where that is more)
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
     /// Only rules with these names or tags (what they need is done all the same)

@@ -382,9 +382,12 @@ impl Archer<'_> {
         Some(step)
     }
 
-    /// What the arguments of an instruction are like; at an outcome itself, anything that will do.
+    /// What the arguments of an instruction are like; at an outcome itself, anything that will do, unless nothing was found
+    /// that does.
     fn hints<'h>(&self, goal: usize, instruction: &'h Instruction, last: bool) -> &'h [Hint] {
-        match last && self.prepared.goals[goal].way.is_none() {
+        let mut wanted = self.draft.wanted.iter();
+        let mut failed = || wanted.any(|w| w.goal == goal && w.failed > 0);
+        match last && self.prepared.goals[goal].way.is_none() && !failed() {
             true => &[],
             false => &instruction.hints,
         }

@@ -9,7 +9,7 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators as op};
 
 use crate::model::domain::Domain;
-use crate::model::expression::{Expression, Uses};
+use crate::model::expression::{Expression, KindLayout, Uses};
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{KindId, Value};
@@ -100,7 +100,7 @@ impl<'a> Glossary<'a> {
     /// The ways in which an expression comes to have a truth value.
     pub fn ways(&self, expression: &Expression, truth: bool) -> Vec<Vec<Literal>> {
         let mut ast = expression.ast().clone();
-        expand(self.model, &mut ast);
+        self.expand(&mut ast);
         let mut clauses = self.clauses(&ast, truth);
         clauses.truncate(MOST);
         clauses
@@ -113,6 +113,32 @@ impl<'a> Glossary<'a> {
                 clause.into_iter().map(literal).collect()
             })
             .collect()
+    }
+
+    /// Puts what derived fields stand for in their place, so that there are ways to find in it. Whose field it is says what
+    /// stands before it, or the field's name, where no other kind has a field of that name.
+    fn expand(&self, ast: &mut IdedExpr) {
+        rewrite(ast, &mut |expr| {
+            let Expr::Select(select) = &expr.expr else {
+                return;
+            };
+            let bound = BTreeMap::new();
+            let kinds: Vec<&KindLayout> = match self.kind_of(&select.operand, &bound) {
+                Some(kind) => vec![&self.model.layout.kinds[usize::from(kind.0)]],
+                None => self.model.layout.kinds.iter().collect(),
+            };
+            let stored = kinds.iter().any(|kind| kind.fields.contains(&select.field));
+            let mut derived = (kinds.iter().flat_map(|kind| &kind.derived))
+                .filter(|(name, _)| *name == select.field);
+            let (Some((_, what)), None, false) = (derived.next(), derived.next(), stored) else {
+                return;
+            };
+            let mut body = what.ast().clone();
+            substitute(&mut body, &select.operand);
+            // It may use derived fields itself, of those above it, so this comes to an end.
+            self.expand(&mut body);
+            *expr = body;
+        });
     }
 
     fn clauses(&self, ast: &IdedExpr, truth: bool) -> Vec<Clause> {
@@ -272,23 +298,28 @@ impl<'a> Glossary<'a> {
         select: &SelectExpr,
         bound: &BTreeMap<&str, KindId>,
     ) -> Option<(KindId, usize)> {
-        let kind = match &select.operand.expr {
+        let kind = self.kind_of(&select.operand, bound)?;
+        let fields = &self.model.kind(kind).fields;
+        let field = fields.iter().position(|f| f.name == select.field)?;
+        Some((kind, field))
+    }
+
+    /// Of which kind a name, or a reference that it leads to, is.
+    fn kind_of(&self, ast: &IdedExpr, bound: &BTreeMap<&str, KindId>) -> Option<KindId> {
+        match &ast.expr {
             Expr::Ident(name) => {
                 let name = name.as_str();
-                *bound.get(name).or_else(|| self.kinds.get(name))?
+                bound.get(name).or_else(|| self.kinds.get(name)).copied()
             }
             Expr::Select(inner) => {
                 let (kind, field) = self.field(inner, bound)?;
                 match self.model.kind(kind).fields[field].ty.bare() {
-                    Type::Entity(kind) => *kind,
-                    _ => return None,
+                    Type::Entity(kind) => Some(*kind),
+                    _ => None,
                 }
             }
-            _ => return None,
-        };
-        let fields = &self.model.kind(kind).fields;
-        let field = fields.iter().position(|f| f.name == select.field)?;
-        Some((kind, field))
+            _ => None,
+        }
     }
 
     /// Says of each comprehension over all entities of a kind that there is one of each sort in it: for each constant that
@@ -331,29 +362,6 @@ impl<'a> Glossary<'a> {
             _ => {}
         }
     }
-}
-
-/// Puts what derived fields stand for in their place, so that there are ways to find in it. They are told by their names,
-/// where no other field has the name.
-fn expand(model: &Model, ast: &mut IdedExpr) {
-    rewrite(ast, &mut |expr| {
-        let Expr::Select(select) = &expr.expr else {
-            return;
-        };
-        let kinds = || model.layout.kinds.iter();
-        let stored = kinds().any(|kind| kind.fields.contains(&select.field));
-        let mut derived = kinds()
-            .flat_map(|kind| &kind.derived)
-            .filter(|(name, _)| *name == select.field);
-        let (Some((_, what)), None, false) = (derived.next(), derived.next(), stored) else {
-            return;
-        };
-        let mut body = what.ast().clone();
-        substitute(&mut body, &select.operand);
-        // It may use derived fields itself, of those above it, so this comes to an end.
-        expand(model, &mut body);
-        *expr = body;
-    });
 }
 
 /// Puts an expression for `self`, and gives the variables of its surroundings other names where it uses them, too.

@@ -41,12 +41,12 @@ pub struct Options {
 
 impl Options {
     /// How many steps a plan of a model has after its set-up, where nobody says: 50, and for large models one for every
-    /// 6 outcomes, in tens, so that the plans of a round have a chance at all of them.
+    /// 4 outcomes, in tens, so that the plans of a round have a chance at all of them.
     pub fn steps_for(model: &Model) -> usize {
         let outcomes: usize = (model.rules.iter())
             .map(|rule| rule.outcomes(model).len())
             .sum();
-        (outcomes / 60 * 10).max(50)
+        (outcomes / 40 * 10).max(50)
     }
 }
 

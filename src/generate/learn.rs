@@ -5,26 +5,27 @@
 use proptest::test_runner::TestRunner;
 use rand::RngExt;
 
-use crate::model::By;
 use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::domain::Domain;
 use crate::model::expression::{Names, Uses};
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
+use crate::model::{By, Effect};
 
 use super::demand::Want;
 use super::generator::{Goal, Prepared, runner};
 use super::plan::Step;
-use super::recipe::{End, Instruction, Recipe, kept, reduced};
+use super::recipe::{End, Hint, Instruction, Recipe, kept, reduced};
 use super::rehearsal::rehearse_step;
 use super::search::{Bow, Fixed, TRIES};
 use super::ways::Way;
 
 /// How many steps are rehearsed at most, for each goal that there is. A count, not a time, so that every machine learns
 /// the same.
-const BUDGET: usize = 12;
+const BUDGET: usize = 24;
 
 /// How many actions are searched for at most, found or not, for each goal that there is.
-const SHOTS: usize = 120;
+const SHOTS: usize = 180;
 
 /// How many states are looked at for a goal by the way, on a dive for another one.
 const LOOKS: u32 = 30;
@@ -162,8 +163,8 @@ impl<'a> Explorer<'a> {
             .chain(near.map(|length| (length, true)));
         for (length, ways) in dives {
             for goal in self.open.clone() {
-                if self.exhausted() {
-                    return;
+                if self.exhausted(ways) {
+                    break;
                 }
                 if goals[goal].way.is_some() == ways && self.open.contains(&goal) {
                     self.dive(goal, length);
@@ -195,8 +196,56 @@ impl<'a> Explorer<'a> {
                     .find_map(|at| self.detour(goal, &recipe, at, (rule, kind)));
                 detours.extend(detour.map(|detour| (goal, detour)));
             }
+            if definition.way.is_none() {
+                let again = self.again(goal, &recipe);
+                detours.extend(again.map(|again| (goal, again)));
+            }
         }
         detours
+    }
+
+    /// A recipe whose last step is taken twice, by the same and on the same: first with all that may be left out, then
+    /// without. Only where it changes what there is.
+    fn again(&mut self, goal: usize, recipe: &Recipe) -> Option<Recipe> {
+        let Goal { rule, outcome, .. } = self.prepared.goals[goal];
+        let definition = &self.prepared.model.rules[rule];
+        let makes =
+            |effect: &Effect| matches!(effect, Effect::Create { .. } | Effect::Delete { .. });
+        if definition.effects().next().is_none() || definition.effects().any(makes) {
+            return None;
+        }
+        let (last, before) = recipe.steps.split_last()?;
+        let given = |path: usize| Instruction {
+            hints: (definition.args.iter())
+                .map(|arg| match arg.domain {
+                    Domain::Optional(_) => Hint::Path(vec![path]),
+                    _ => Hint::Any,
+                })
+                .collect(),
+            ..last.clone()
+        };
+        let steps: Vec<Instruction> = before.iter().cloned().chain([given(1), given(0)]).collect();
+        let mut roles = vec![None; recipe.roles];
+        let kept = self.nodes.len();
+        let mut path = || {
+            let mut node = 0;
+            for (index, instruction) in steps.iter().enumerate() {
+                let aim = match index < before.len() {
+                    true => Aim::Outcome(instruction.rule, instruction.outcome),
+                    false => Aim::Outcome(rule, outcome),
+                };
+                let after = self.follow(node, instruction, aim, &mut roles)?;
+                node = self.nodes.len();
+                self.nodes.push(after);
+            }
+            Some(())
+        };
+        let found = path();
+        self.nodes.truncate(kept);
+        found.map(|()| Recipe {
+            steps,
+            roles: recipe.roles,
+        })
     }
 
     /// A recipe with a success in between, if it still leads to its goal.
@@ -253,9 +302,10 @@ impl<'a> Explorer<'a> {
         )
     }
 
-    fn exhausted(&self) -> bool {
-        let goals = self.prepared.goals.len();
-        self.spent >= BUDGET * goals || self.shots >= SHOTS * goals
+    /// Whether enough was done for outcomes, or for all.
+    fn exhausted(&self, ways: bool) -> bool {
+        let share = self.prepared.goals.len() * if ways { 3 } else { 2 } / 3;
+        self.spent >= BUDGET * share || self.shots >= SHOTS * share
     }
 
     /// Follows an instruction of a recipe in a state: the state after it.
@@ -328,7 +378,11 @@ impl<'a> Explorer<'a> {
                 continue;
             }
             self.looked[goal] += u32::from(!mine);
-            let Some(after) = self.attempt(node, Aim::Goal(goal), Fixed::default()) else {
+            let fixed = Fixed {
+                patient: mine,
+                ..Fixed::default()
+            };
+            let Some(after) = self.attempt(node, Aim::Goal(goal), fixed) else {
                 continue;
             };
             found = true;
@@ -486,7 +540,8 @@ impl<'a> Explorer<'a> {
                 }
             }
             at = self.keep(after);
-            if !self.open.contains(&goal) || self.exhausted() {
+            let ways = self.prepared.goals[goal].way.is_some();
+            if !self.open.contains(&goal) || self.exhausted(ways) {
                 return;
             }
         }

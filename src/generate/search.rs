@@ -49,6 +49,8 @@ pub(super) struct Fixed<'a> {
     pub focus: &'a [Handle],
     /// It is only to be seen whether there is any: what is not found soon is given up.
     pub hasty: bool,
+    /// It matters more than the time that it takes.
+    pub patient: bool,
 }
 
 struct Search<'a, 'b> {
@@ -120,7 +122,11 @@ impl Bow<'_> {
             actor: Actor::Anyone,
             picks: Vec::with_capacity(definition.picks.len()),
             args: vec![None; definition.args.len()],
-            patience: if fixed.hasty { PATIENCE / 3 } else { PATIENCE },
+            patience: match (fixed.hasty, fixed.patient) {
+                (true, _) => PATIENCE / 3,
+                (_, true) => PATIENCE * 5,
+                _ => PATIENCE,
+            },
             strayed: false,
         };
         if !search.actors() {

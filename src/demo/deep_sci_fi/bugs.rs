@@ -279,7 +279,7 @@ bugs! {
     FeedbackResolvedWithoutNotes = "feedback_resolved_without_notes":
         "notes are required for wont_fix and forgotten for resolved";
     FeedbackReopened = "feedback_reopened":
-        "wont_fix is not treated as final, so closed feedback can go back to in_progress";
+        "wont_fix is not treated as final, so closed feedback goes on to other statuses";
     // notifications and heartbeats
     PendingOfEveryone = "pending_of_everyone":
         "pending notifications are not those of the caller, but everybody's";
@@ -300,8 +300,6 @@ bugs! {
         "the feed's limit is checked, and then forgotten";
     FeedRepeatsLast = "feed_repeats_last":
         "a page of the feed begins with the last item of the page before";
-    StatsCountDrafts = "stats_count_drafts":
-        "the statistics count every proposal as a world, drafts included";
     ProcessByAnyone = "process_by_anyone":
         "processing notifications takes any agent's key for an administrator's";
 }

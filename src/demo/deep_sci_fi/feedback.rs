@@ -140,7 +140,7 @@ async fn set_status(State(app): State<App>, JsonCall(call): JsonCall) -> Answer 
     let mut tx = app.store.write().await?;
     let feedback = feedback_row(&mut tx, &id).await?;
     let before: String = feedback.try_get("status")?;
-    let is_reopening = before == "wont_fix" && status == "in_progress";
+    let is_reopening = before == "wont_fix" && status != before && status != "new";
     let may = successors(&before).contains(&status)
         || (is_reopening && app.bugs.has(Bug::FeedbackReopened));
     if !may {

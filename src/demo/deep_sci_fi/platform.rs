@@ -32,19 +32,11 @@ pub(super) fn routes() -> Router<App> {
 }
 
 async fn stats(State(app): State<App>) -> Answer {
-    let totals = if app.bugs.has(Bug::StatsCountDrafts) {
-        "SELECT (SELECT COUNT(*) FROM proposals) AS total_worlds,
+    let totals = "SELECT (SELECT COUNT(*) FROM worlds) AS total_worlds,
                 (SELECT COUNT(*) FROM proposals) AS total_proposals,
                 (SELECT COUNT(*) FROM dwellers) AS total_dwellers,
                 (SELECT COUNT(*) FROM dwellers WHERE inhabited_by IS NOT NULL) AS active_dwellers,
-                (SELECT COUNT(*) FROM users) AS total_agents"
-    } else {
-        "SELECT (SELECT COUNT(*) FROM worlds) AS total_worlds,
-                (SELECT COUNT(*) FROM proposals) AS total_proposals,
-                (SELECT COUNT(*) FROM dwellers) AS total_dwellers,
-                (SELECT COUNT(*) FROM dwellers WHERE inhabited_by IS NOT NULL) AS active_dwellers,
-                (SELECT COUNT(*) FROM users) AS total_agents"
-    };
+                (SELECT COUNT(*) FROM users) AS total_agents";
     let row = sqlx::query(totals).fetch_one(app.store.readers()).await?;
     ok(json!({
         "total_worlds": row.try_get::<i64, _>("total_worlds")?,

@@ -85,11 +85,6 @@ pub async fn sequence(
             let repeats = api.get(&path).await["items"][0]["id"] == first["items"][0]["id"];
             (json!(repeats), json!(true), json!(false))
         }
-        Bug::StatsCountDrafts => {
-            api.draft(author).await;
-            let stats = api.get("/platform/stats").await;
-            (stats["total_worlds"].clone(), json!(1), json!(0))
-        }
         Bug::ProcessByAnyone => {
             let path = "/platform/process-notifications";
             let processed = api.post(author, path, json!({})).await;
