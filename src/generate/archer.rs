@@ -223,7 +223,7 @@ impl Archer<'_> {
         let lacking = |kind: &KindId| self.draft.mirror.live(*kind).next().is_none();
         let makes = |step: &Instruction| step.made.iter().any(lacking);
         let latest = recipe.steps.iter().position(makes);
-        let latest = latest.unwrap_or(recipe.steps.len() - 1);
+        let latest = latest.unwrap_or(recipe.latest).min(recipe.latest);
         for first in (least..=latest).rev() {
             if let Some(roles) = self.rehearsed((goal, recipe), first, false, &mut budget) {
                 return Some((first, roles));

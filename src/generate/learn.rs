@@ -243,6 +243,7 @@ impl<'a> Explorer<'a> {
         let found = path();
         self.nodes.truncate(kept);
         found.map(|()| Recipe {
+            latest: before.len(),
             steps,
             roles: recipe.roles,
         })
@@ -294,12 +295,16 @@ impl<'a> Explorer<'a> {
         };
         let found = path().map(|()| self.path(node));
         self.nodes.truncate(kept);
-        Recipe::new(
+        let detour = Recipe::new(
             &self.prepared.model,
             &self.prepared.drawers,
             &self.nodes[0].mirror,
             &found?,
-        )
+        )?;
+        Some(Recipe {
+            latest: at,
+            ..detour
+        })
     }
 
     /// Whether enough was done for outcomes, or for all.

@@ -65,6 +65,8 @@ pub(super) struct Recipe {
     pub steps: Vec<Instruction>,
     /// How many roles there are.
     pub roles: usize,
+    /// From no later step on may it be followed: a detour is all of it.
+    pub latest: usize,
 }
 
 /// A step of a recipe.
@@ -138,6 +140,7 @@ impl Recipe {
             });
         }
         Some(Recipe {
+            latest: instructions.len().saturating_sub(1),
             steps: instructions,
             roles: roles.len(),
         })
