@@ -42,6 +42,9 @@ const CHOICES: usize = 3;
 /// How far a state is from a way of an outcome that is not possible there.
 const NOT_YET: f64 = 8.0;
 
+/// How many detours of two steps are tried for each way.
+const PAIRS: usize = 40;
+
 /// In percent, how often another entity is made of a kind that the goal is about.
 const ANOTHER: u32 = 8;
 
@@ -188,13 +191,29 @@ impl<'a> Explorer<'a> {
                 continue;
             };
             let uses: Vec<&Uses> = claims.iter().map(|claim| &claim.that.uses).collect();
+            let mut pairs = if definition.way.is_some() { PAIRS } else { 0 };
             for (rule, kind) in self.prepared.statics.disturbers(definition.rule, &uses) {
                 if recipe.steps.iter().any(|s| s.rule == rule) {
                     continue;
                 }
+                let success = Aim::Outcome(rule, Outcome::Ok(0));
                 let detour = (1..recipe.steps.len())
-                    .find_map(|at| self.detour(goal, &recipe, at, (rule, kind)));
+                    .find_map(|at| self.detour(goal, &recipe, at, (&[success], kind)));
                 detours.extend(detour.map(|detour| (goal, detour)));
+                // What makes it matter may be another way of the goal's own rule: a doubt, and then a revision.
+                let own = recipe.steps.iter().position(|s| s.rule == definition.rule);
+                for way in &self.prepared.ways[definition.rule] {
+                    let branch = matches!(self.prepared.goals[*way].way, Some(Way::Branch { .. }));
+                    if let (Some(at), true, true) = (own, branch, *way != goal && tried(&mut pairs))
+                        && self.recipes[*way].is_some()
+                    {
+                        let both = [Aim::Goal(*way), success];
+                        // Whoever does it must not be needed afterwards, which is for chance to find.
+                        let detour =
+                            (0..TRIES).find_map(|_| self.detour(goal, &recipe, at, (&both, kind)));
+                        detours.extend(detour.map(|detour| (goal, detour)));
+                    }
+                }
             }
             if definition.way.is_none() {
                 let again = self.again(goal, &recipe);
@@ -249,13 +268,13 @@ impl<'a> Explorer<'a> {
         })
     }
 
-    /// A recipe with a success in between, if it still leads to its goal.
+    /// A recipe with something in between, on what it is about, if it still leads to its goal.
     fn detour(
         &mut self,
         goal: usize,
         recipe: &Recipe,
         at: usize,
-        (rule, kind): (usize, KindId),
+        (inserted, kind): (&[Aim], KindId),
     ) -> Option<Recipe> {
         let mut roles = vec![None; recipe.roles];
         let mut node = 0;
@@ -268,20 +287,26 @@ impl<'a> Explorer<'a> {
                         .iter()
                         .flatten()
                         .rev()
-                        .find(|h: &&Handle| h.kind == kind);
-                    let picks: Vec<Option<Handle>> = self.prepared.model.rules[rule]
-                        .picks
-                        .iter()
-                        .map(|pick| about.copied().filter(|_| pick.kind == kind))
-                        .collect();
+                        .find(|h: &&Handle| h.kind == kind)
+                        .copied();
                     about?;
-                    let fixed = Fixed {
-                        picks: &picks,
-                        ..Fixed::default()
-                    };
-                    let after = self.attempt(node, Aim::Outcome(rule, Outcome::Ok(0)), fixed)?;
-                    node = self.nodes.len();
-                    self.nodes.push(after);
+                    for aim in inserted {
+                        let rule = match aim {
+                            Aim::Outcome(rule, _) => *rule,
+                            Aim::Goal(goal) => self.prepared.goals[*goal].rule,
+                        };
+                        let picks = self.prepared.model.rules[rule].picks.iter();
+                        let picks: Vec<Option<Handle>> = picks
+                            .map(|pick| about.filter(|_| pick.kind == kind))
+                            .collect();
+                        let fixed = Fixed {
+                            picks: &picks,
+                            ..Fixed::default()
+                        };
+                        let after = self.attempt(node, *aim, fixed)?;
+                        node = self.nodes.len();
+                        self.nodes.push(after);
+                    }
                 }
                 let aim = match index == last {
                     true => Aim::Goal(goal),
@@ -681,6 +706,13 @@ impl<'a> Explorer<'a> {
         }
         least
     }
+}
+
+/// Takes one of so many tries, if there is one left.
+fn tried(left: &mut usize) -> bool {
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
 }
 
 /// What searches for actions in a state.
