@@ -30,7 +30,7 @@ const NEAR: usize = 4;
 const KEYS: usize = 6;
 
 /// How many steps are rehearsed at most before setting out for a goal.
-const REHEARSED: usize = 60;
+const REHEARSED: usize = 200;
 
 /// Chooses the next step of a draft.
 pub(super) struct Archer<'a> {
