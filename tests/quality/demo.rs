@@ -74,20 +74,11 @@ pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) ->
         .expect("the server is there")
 }
 
-/// The counterexample to show for a bug: the shortest that a campaign finds, whichever seed found it.
+/// The first counterexample that a campaign finds for a bug.
 pub async fn hunt(model: &Arc<Model>, bug: Bug, seeds: Range<u64>) -> Option<Found> {
-    found(model, bug, seeds, false).await
-}
-
-/// The first counterexample that a campaign finds.
-pub async fn first(model: &Arc<Model>, bug: Bug, seeds: Range<u64>) -> Option<Found> {
-    found(model, bug, seeds, true).await
-}
-
-async fn found(model: &Arc<Model>, bug: Bug, seeds: Range<u64>, fail_fast: bool) -> Option<Found> {
     let options = campaign::Options {
         seeds,
-        fail_fast,
+        fail_fast: true,
         ..Default::default()
     };
     let report = campaign(model, &[bug], options).await;

@@ -14,7 +14,7 @@ use gainsay::demo::deep_sci_fi::Bug;
 use demo::{Found, hunt};
 
 /// No bug may take more live runs than this to shrink; and the median of all.
-const MOST_REPLAYS: u32 = 15;
+const MOST_REPLAYS: u32 = 25;
 const MEDIAN_REPLAYS: u32 = 4;
 
 /// Bugs whose counterexamples must not show which seed found them.
@@ -74,7 +74,7 @@ async fn the_seed_leaves_no_trace_in_a_counterexample() {
     for bug in TRACELESS {
         let mut stories: BTreeMap<String, String> = BTreeMap::new();
         for first in [0, 100, 200] {
-            let Some(found) = demo::first(&model, *bug, first..first + 25).await else {
+            let Some(found) = demo::hunt(&model, *bug, first..first + 25).await else {
                 continue;
             };
             let id = found.counterexample.violation.id.to_string();

@@ -7,7 +7,7 @@ use crate::demo;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sound_server_holds() {
     let model = demo::model();
-    for (jobs, seeds) in [(1, 0..25), (8, 0..200)] {
+    for (jobs, seeds) in [(1, 0..25), (8, 0..100)] {
         let options = Options {
             seeds,
             jobs,
