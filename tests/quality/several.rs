@@ -7,13 +7,13 @@ use gainsay::demo::deep_sci_fi::Bug;
 
 use crate::{demo, story};
 
-/// From five areas, and none in the way of another.
+/// None in the way of another, and each seen through one rule.
 const FIVE: [Bug; 5] = [
     Bug::SubmitByAnyone,
     Bug::SecondVoteCrashes,
     Bug::RegionCaseSensitive,
     Bug::ReleaseByAnyone,
-    Bug::AspectSelfValidation,
+    Bug::FeedbackSelfUpvote,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
