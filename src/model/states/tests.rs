@@ -78,16 +78,16 @@ fn proposals_aspects_and_dwellers() {
         [*] --> draft: propose_world
         draft --> validating: submit_proposal
         validating --> approved: validate_proposal (under a condition)
-        validating --> rejected: validate_proposal (under a condition)
+        validating --> rejected: validate_proposal (if proposal.rejections >= 2)
     aspect.status: stateDiagram-v2
-        [*] --> draft: propose_aspect, propose_aspect_inspired_by_action
+        [*] --> draft: propose_aspect, propose_event_aspect, propose_aspect_inspired_by_action
         draft --> validating: submit_aspect
-        validating --> approved: validate_aspect (if verdict == 'approve' && !aspect.gate_shut)
+        validating --> approved: validate_aspect (if verdict == 'approve' && !aspect.gate_shut), approve_event_aspect (if !aspect.gate_shut)
         validating --> rejected: validate_aspect (if verdict == 'reject')
     dweller.inhabitant: stateDiagram-v2
         state "inhabitant is null" as is_null
         state "inhabitant is set" as is_set
-        [*] --> is_null: create_dweller
+        [*] --> is_null: create_dweller, create_dweller_who_remembers, validate_dweller_proposal (under a condition)
         is_null --> is_set: claim_dweller, claim_dweller_of_own_world
         is_set --> is_null: release_dweller
     "#);
