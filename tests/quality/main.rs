@@ -31,7 +31,6 @@ const TRACELESS: &[Bug] = &[
     Bug::SubmitAll,
     Bug::SecondVoteCrashes,
     Bug::WorldOwnedByVoter,
-    Bug::AspectSelfValidation,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
