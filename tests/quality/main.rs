@@ -21,7 +21,8 @@ const MEDIAN_REPLAYS: u32 = 4;
 /// has gone wrong with the plan by then.
 const ELUSIVE: &[Bug] = &[Bug::MoveNotStored];
 
-/// What takes more live runs: the feed is everybody's, so that its limit shows by what other plans have left in it.
+/// What takes more live runs: that the feed forgets its limit shows only once there is more news than a page holds, which
+/// takes some thirty steps, and the model knows of no reason for any of them.
 const STUBBORN: &[Bug] = &[Bug::FeedLimitIgnored];
 
 /// Bugs whose counterexamples must not show which seed found them.
