@@ -9,7 +9,6 @@ use crate::model::expression::{Expression, Uses};
 use crate::model::{Model, Rule};
 
 use super::conditions::Literal;
-use super::statics::merge;
 
 /// What an expression must yield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,7 +127,7 @@ impl Demands {
     pub fn uses(&self, rule: &Rule) -> Uses {
         let mut uses = Uses::default();
         for expression in self.all.iter().filter_map(|demand| demand.expression(rule)) {
-            merge(&mut uses, &expression.uses);
+            uses.add(&expression.uses);
         }
         with_lets(rule, uses)
     }
@@ -139,7 +138,7 @@ pub(super) fn with_lets(rule: &Rule, mut uses: Uses) -> Uses {
     // Names see only those before them.
     for (name, expression) in rule.lets.iter().rev() {
         if uses.variables.contains(name.as_ref()) {
-            merge(&mut uses, &expression.uses);
+            uses.add(&expression.uses);
         }
     }
     uses

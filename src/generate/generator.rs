@@ -23,7 +23,7 @@ use super::plan::Plan;
 use super::recipe::Recipe;
 use super::rehearsal::{rehearse_step, start};
 use super::rota::{ROUND, Rest, Turn};
-use super::statics::{Statics, merge};
+use super::statics::Statics;
 use super::ways::{Way, ways};
 
 /// What plans are made of, beside the model and the seed.
@@ -125,11 +125,11 @@ impl Goal {
         let claims = way.as_ref().map_or(&[][..], Way::claims);
         let demands = Demands::of(model, rule, outcome, claims);
         let mut read = Uses::default();
-        for uses in [
-            demands.as_ref().map(|demands| demands.uses(definition)),
-            way.as_ref().map(|way| way.uses(definition, outcome)),
-        ] {
-            uses.iter().for_each(|uses| merge(&mut read, uses));
+        if let Some(demands) = &demands {
+            read.add(&demands.uses(definition));
+        }
+        if let Some(way) = &way {
+            read.add(&way.uses(definition, outcome));
         }
         Goal {
             rule,

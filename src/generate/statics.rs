@@ -47,15 +47,14 @@ impl Statics {
                 for pick in &rule.picks {
                     reach.picked.push(pick.kind);
                     if let Some(from) = &pick.from {
-                        merge(&mut reach.picks, &from.uses);
+                        reach.picks.add(&from.uses);
                     }
                 }
-                let lets: Vec<_> = rule.lets.iter().collect();
                 for requirement in &rule.requires {
                     let mut uses = requirement.that.uses.clone();
-                    for (name, expression) in &lets {
+                    for (name, expression) in &rule.lets {
                         if uses.variables.contains(name.as_ref()) {
-                            merge(&mut uses, &expression.uses);
+                            uses.add(&expression.uses);
                         }
                     }
                     reach.requires.push(uses);
@@ -174,11 +173,4 @@ impl Reach {
             }
         }
     }
-}
-
-/// Adds what one expression uses to what another one does.
-pub(super) fn merge(into: &mut Uses, from: &Uses) {
-    into.variables.extend(from.variables.iter().cloned());
-    into.fields.extend(from.fields.iter().copied());
-    into.plurals.extend(from.plurals.iter().copied());
 }

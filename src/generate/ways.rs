@@ -2,8 +2,7 @@
 //! about one on a draft; both are refused by the same rule. Ways are read off the model, and are goals beside outcomes.
 
 use crate::model::action::{Action, Actor, Outcome, Picked};
-use crate::model::expression::Scope;
-use crate::model::expression::Uses;
+use crate::model::expression::{Scope, Uses};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Moment;
 use crate::model::template::Template;
@@ -13,7 +12,7 @@ use crate::model::{Effect, Model, Rule};
 
 use super::conditions::{Glossary, Literal, Vocabulary, decides, name};
 use super::demand::{Want, with_lets};
-use super::statics::{Statics, merge};
+use super::statics::Statics;
 
 /// A way in which an outcome comes about.
 #[derive(Debug)]
@@ -184,9 +183,7 @@ impl Way {
         let mut uses = Uses::default();
         match self {
             Way::Branch { claims, .. } => {
-                claims
-                    .iter()
-                    .for_each(|claim| merge(&mut uses, &claim.that.uses));
+                claims.iter().for_each(|claim| uses.add(&claim.that.uses));
             }
             Way::Changes { effect } => {
                 let success = match outcome {
@@ -196,7 +193,7 @@ impl Way {
                 let set = success.and_then(|s| Effect::all(&s.effects).nth(*effect));
                 if let Some(Effect::Set { value, place }) = set {
                     let read = value.expressions();
-                    read.iter().for_each(|read| merge(&mut uses, &read.uses));
+                    read.iter().for_each(|read| uses.add(&read.uses));
                     uses.fields
                         .extend(place.kind.map(|kind| (kind, place.field)));
                 }

@@ -60,12 +60,12 @@ pub struct Uses {
 }
 
 impl Uses {
-    /// Adds what another expression, of a `self`, reads of the mirror.
-    pub fn reads(&mut self, other: &Uses) {
-        let globals = other.variables.iter().filter(|name| *name != "self");
-        self.variables.extend(globals.cloned());
+    /// Adds what another expression reads.
+    pub fn add(&mut self, other: &Uses) {
+        self.variables.extend(other.variables.iter().cloned());
         self.fields.extend(other.fields.iter().copied());
         self.plurals.extend(other.plurals.iter().copied());
+        self.answer |= other.answer;
         self.natives.extend(other.natives.iter().cloned());
     }
 }

@@ -384,7 +384,7 @@ impl Checker<'_> {
                     None => {
                         let derived = schema.derived.iter().find(|(n, _, _)| n == field);
                         if let Some((_, ty, uses)) = derived {
-                            self.uses.reads(uses);
+                            self.uses.add(uses);
                             return ty.clone();
                         }
                         let names = schema.readable();

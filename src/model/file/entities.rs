@@ -144,7 +144,10 @@ impl File<'_> {
                     schema.push((name.name.clone(), Type::Any, Uses::default()));
                     continue;
                 };
-                schema.push((name.name.clone(), ty.clone(), what.uses.clone()));
+                // Whoever reads the field has another `self`.
+                let mut uses = what.uses.clone();
+                uses.variables.remove("self");
+                schema.push((name.name.clone(), ty.clone(), uses));
                 derived.push(Derived {
                     name: name.name.clone(),
                     ty,
