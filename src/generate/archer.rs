@@ -14,7 +14,7 @@ use super::draft::{Draft, Pursuit};
 use super::generator::Prepared;
 use super::plan::Step;
 use super::recipe::{Hint, Instruction, Recipe};
-use super::search::{Bow, Fixed, TRIES};
+use super::search::{Bow, Fixed, Patience, TRIES};
 use super::ways::Way;
 
 /// How many goals are tried at once at each step.
@@ -266,7 +266,7 @@ impl Archer<'_> {
                 actor,
                 picks: &picks,
                 hints,
-                hasty: true,
+                patience: Patience::Little,
                 ..Fixed::default()
             };
             let action = match index == last {

@@ -17,7 +17,7 @@ use super::generator::{Goal, Prepared, runner};
 use super::plan::Step;
 use super::recipe::{End, Hint, Instruction, Recipe, kept, reduced};
 use super::rehearsal::rehearse_step;
-use super::search::{Bow, Fixed, TRIES};
+use super::search::{Bow, Fixed, Patience, TRIES};
 use super::ways::Way;
 
 /// How many steps are rehearsed at most, for each goal that there is. A count, not a time, so that every machine learns
@@ -191,7 +191,7 @@ impl<'a> Explorer<'a> {
                 continue;
             };
             let uses: Vec<&Uses> = claims.iter().map(|claim| &claim.that.uses).collect();
-            let mut pairs = if definition.way.is_some() { PAIRS } else { 0 };
+            let mut pairs = PAIRS;
             for (rule, kind) in self.prepared.statics.disturbers(definition.rule, &uses) {
                 if recipe.steps.iter().any(|s| s.rule == rule) {
                     continue;
@@ -200,24 +200,44 @@ impl<'a> Explorer<'a> {
                 let detour = (1..recipe.steps.len())
                     .find_map(|at| self.detour(goal, &recipe, at, (&[success], kind)));
                 detours.extend(detour.map(|detour| (goal, detour)));
-                // What makes it matter may be another way of the goal's own rule: a doubt, and then a revision.
-                let own = recipe.steps.iter().position(|s| s.rule == definition.rule);
-                for way in &self.prepared.ways[definition.rule] {
-                    let branch = matches!(self.prepared.goals[*way].way, Some(Way::Branch { .. }));
-                    if let (Some(at), true, true) = (own, branch, *way != goal && tried(&mut pairs))
-                        && self.recipes[*way].is_some()
-                    {
-                        let both = [Aim::Goal(*way), success];
-                        // Whoever does it must not be needed afterwards, which is for chance to find.
-                        let detour =
-                            (0..TRIES).find_map(|_| self.detour(goal, &recipe, at, (&both, kind)));
-                        detours.extend(detour.map(|detour| (goal, detour)));
-                    }
+                if definition.way.is_some() {
+                    detours.extend(self.doubts(goal, &recipe, (success, kind), &mut pairs));
                 }
             }
             if definition.way.is_none() {
                 let again = self.again(goal, &recipe);
                 detours.extend(again.map(|again| (goal, again)));
+            }
+        }
+        detours
+    }
+
+    /// Detours of two steps: what makes a success matter may be another way of the goal's own rule, as a doubt before a
+    /// revision.
+    fn doubts(
+        &mut self,
+        goal: usize,
+        recipe: &Recipe,
+        (success, kind): (Aim, KindId),
+        pairs: &mut usize,
+    ) -> Vec<(usize, Recipe)> {
+        let mut detours = Vec::new();
+        let rule = self.prepared.goals[goal].rule;
+        let Some(at) = recipe.steps.iter().position(|s| s.rule == rule) else {
+            return detours;
+        };
+        let others = self.prepared.ways[rule].iter().filter(|way| **way != goal);
+        for way in others {
+            if *pairs == 0 {
+                break;
+            }
+            *pairs -= 1;
+            let branch = matches!(self.prepared.goals[*way].way, Some(Way::Branch { .. }));
+            if branch && self.recipes[*way].is_some() {
+                let both = [Aim::Goal(*way), success];
+                // Whoever does it must not be needed afterwards, which is for chance to find.
+                let detour = (0..TRIES).find_map(|_| self.detour(goal, recipe, at, (&both, kind)));
+                detours.extend(detour.map(|detour| (goal, detour)));
             }
         }
         detours
@@ -254,8 +274,7 @@ impl<'a> Explorer<'a> {
                     false => Aim::Outcome(rule, outcome),
                 };
                 let after = self.follow(node, instruction, aim, &mut roles)?;
-                node = self.nodes.len();
-                self.nodes.push(after);
+                node = self.push(after);
             }
             Some(())
         };
@@ -304,8 +323,7 @@ impl<'a> Explorer<'a> {
                             ..Fixed::default()
                         };
                         let after = self.attempt(node, *aim, fixed)?;
-                        node = self.nodes.len();
-                        self.nodes.push(after);
+                        node = self.push(after);
                     }
                 }
                 let aim = match index == last {
@@ -313,8 +331,7 @@ impl<'a> Explorer<'a> {
                     false => Aim::Outcome(instruction.rule, instruction.outcome),
                 };
                 let after = self.follow(node, instruction, aim, &mut roles)?;
-                node = self.nodes.len();
-                self.nodes.push(after);
+                node = self.push(after);
             }
             Some(())
         };
@@ -409,7 +426,7 @@ impl<'a> Explorer<'a> {
             }
             self.looked[goal] += u32::from(!mine);
             let fixed = Fixed {
-                patient: mine,
+                patience: if mine { Patience::Much } else { Patience::Some },
                 ..Fixed::default()
             };
             let Some(after) = self.attempt(node, Aim::Goal(goal), fixed) else {
@@ -466,17 +483,16 @@ impl<'a> Explorer<'a> {
 
     /// Keeps a state, the way to the kinds of entity that came into being for the first time, and which ways of its
     /// outcome the step that led there has taken.
-    fn keep(&mut self, mut after: Node) -> usize {
-        let at = self.nodes.len();
-        let arrival = after.arrival.take();
-        self.nodes.push(after);
-        let Some(arrival) = arrival else { return at };
+    fn keep(&mut self, after: Node) -> usize {
+        let Some(arrival) = &after.arrival else {
+            return self.push(after);
+        };
         let Arrival {
             parent,
             step,
             outcome,
             created,
-        } = &arrival;
+        } = arrival;
         for handle in created {
             let kind = usize::from(handle.kind.0);
             if self.makings[kind].is_none() {
@@ -493,9 +509,14 @@ impl<'a> Explorer<'a> {
                 self.reached(*goal, *parent, step.clone(), &mut Vec::new());
             }
         }
-        self.nodes[at].arrival = Some(arrival);
+        let at = self.push(after);
         self.look(at, Some(rule));
         at
+    }
+
+    fn push(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
     }
 
     /// Makes another entity of a kind, as the first one was made.
@@ -706,13 +727,6 @@ impl<'a> Explorer<'a> {
         }
         least
     }
-}
-
-/// Takes one of so many tries, if there is one left.
-fn tried(left: &mut usize) -> bool {
-    let some = *left > 0;
-    *left = left.saturating_sub(1);
-    some
 }
 
 /// What searches for actions in a state.

@@ -47,10 +47,18 @@ pub(super) struct Fixed<'a> {
     pub hints: &'a [Hint],
     /// What is picked first, newest last.
     pub focus: &'a [Handle],
-    /// It is only to be seen whether there is any: what is not found soon is given up.
-    pub hasty: bool,
+    pub patience: Patience,
+}
+
+/// How long a search goes on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Patience {
+    /// It is only to be seen whether there is any action: what is not found soon is given up.
+    Little,
+    #[default]
+    Some,
     /// It matters more than the time that it takes.
-    pub patient: bool,
+    Much,
 }
 
 struct Search<'a, 'b> {
@@ -122,10 +130,10 @@ impl Bow<'_> {
             actor: Actor::Anyone,
             picks: Vec::with_capacity(definition.picks.len()),
             args: vec![None; definition.args.len()],
-            patience: match (fixed.hasty, fixed.patient) {
-                (true, _) => PATIENCE / 3,
-                (_, true) => PATIENCE * 5,
-                _ => PATIENCE,
+            patience: match fixed.patience {
+                Patience::Little => PATIENCE / 3,
+                Patience::Some => PATIENCE,
+                Patience::Much => PATIENCE * 5,
             },
             strayed: false,
         };

@@ -17,10 +17,10 @@ use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, IdedExpr};
 use ordered_float::OrderedFloat;
 
+use super::code::{Code, Frame, Stop};
 use super::mirror::Mirror;
 use super::parts::{compared, unparse};
 use super::value::{Handle, KindId, Value};
-use super::walk::unqualified;
 
 /// A native function that a Rust test registers for its models: values in, a value out.
 pub type NativeFunction = Arc<dyn Fn(&[Value]) -> Result<Value, NativeError> + Send + Sync>;
@@ -40,8 +40,8 @@ pub struct Expression {
     /// What the expression uses, found when it was checked.
     pub uses: Uses,
     ast: IdedExpr,
-    /// What is evaluated.
-    quick: IdedExpr,
+    /// What is evaluated, once the layout is known.
+    code: OnceLock<Code>,
 }
 
 /// What an expression reads.
@@ -201,8 +201,8 @@ impl Expression {
             source,
             span,
             uses,
-            quick: unqualified(&ast),
             ast,
+            code: OnceLock::new(),
         }
     }
 
@@ -217,12 +217,10 @@ impl Expression {
     ///
     /// [`EvalError::Unknown`] where it needs something unknown, [`EvalError::Failed`] where it makes no sense.
     pub fn eval(&self, scope: &Scope<'_>) -> Result<Value, EvalError> {
-        self.with_result(scope, |val| {
-            let value = unwrap(val)?;
-            match value.has_unknown() {
-                true => Err(EvalError::Unknown),
-                false => Ok(value),
-            }
+        let value = self.code(scope.layout).value(&Frame::of(scope));
+        value.or_else(|stop| match stop {
+            Stop::Unknown => Err(EvalError::Unknown),
+            Stop::Failed => self.eval_by_cel(scope),
         })
     }
 
@@ -232,16 +230,37 @@ impl Expression {
     ///
     /// As [`Expression::eval`]; a value that is not a truth value is a failure.
     pub fn eval_bool(&self, scope: &Scope<'_>) -> Result<bool, EvalError> {
-        self.with_result(scope, |val| {
-            val.downcast_ref::<CelBool>()
-                .map(|b| *b.inner())
-                .ok_or_else(|| {
-                    EvalError::Failed(format!(
-                        "it yields {} and should yield true or false",
-                        val.get_type().name()
-                    ))
-                })
+        let truth = self.code(scope.layout).test(&Frame::of(scope));
+        truth.or_else(|stop| match stop {
+            Stop::Unknown => Err(EvalError::Unknown),
+            Stop::Failed => match self.eval_by_cel(scope)? {
+                Value::Bool(truth) => Ok(truth),
+                other => Err(EvalError::Failed(format!(
+                    "it yields {} and should yield true or false",
+                    other.type_name()
+                ))),
+            },
         })
+    }
+
+    /// How far the expression is from a truth value in a scope: 0 where it has it, up to 1 for each part that has to
+    /// change. What is unknown counts as half way.
+    pub fn distance(&self, scope: &Scope<'_>, want: bool) -> f64 {
+        self.code(scope.layout).distance(&Frame::of(scope), want)
+    }
+
+    /// As [`Expression::eval`], by CEL's own interpreter, which says what failed.
+    fn eval_by_cel(&self, scope: &Scope<'_>) -> Result<Value, EvalError> {
+        let value = by_cel(&self.ast, scope)?;
+        match value.has_unknown() {
+            true => Err(EvalError::Unknown),
+            false => Ok(value),
+        }
+    }
+
+    /// The compiled expression. An expression belongs to one model, which has one layout.
+    pub(super) fn code(&self, layout: &Layout) -> &Code {
+        self.code.get_or_init(|| Code::compile(&self.ast, layout))
     }
 
     /// The parts of a claim that matter to a reader, and their values: both sides of each comparison that is not a
@@ -253,44 +272,23 @@ impl Expression {
             .into_iter()
             .filter_map(|side| {
                 let text = unparse(side)?;
-                let mut context = Context::with_env(environment());
-                context.set_variable_resolver(scope);
-                let value = match cel::Value::resolve_val(side, &context) {
-                    Ok(val) => unwrap(val.as_ref()),
-                    Err(error) => Err(explain(&error)),
-                };
+                let value = by_cel(side, scope);
                 Some((text, value))
             })
             .collect()
     }
+}
 
-    fn with_result<T>(
-        &self,
-        scope: &Scope<'_>,
-        then: impl FnOnce(&dyn Val) -> Result<T, EvalError>,
-    ) -> Result<T, EvalError> {
-        self.with_context(scope, |ast, context| {
-            match cel::Value::resolve_val(ast, context) {
-                Ok(val) => then(val.as_ref()),
-                Err(error) => Err(explain(&error)),
-            }
-        })
+/// The value of an expression by CEL's interpreter.
+pub(super) fn by_cel(expr: &IdedExpr, scope: &Scope<'_>) -> Result<Value, EvalError> {
+    let mut context = Context::with_env(environment());
+    context.set_variable_resolver(scope);
+    for (name, function) in &scope.layout.natives {
+        add_native(&mut context, name, function.clone());
     }
-
-    /// Hands the parsed expression, and what it is evaluated in, to `then`.
-    pub(super) fn with_context<T>(
-        &self,
-        scope: &Scope<'_>,
-        then: impl FnOnce(&IdedExpr, &Context<'_, '_>) -> T,
-    ) -> T {
-        let mut context = Context::with_env(environment());
-        context.set_variable_resolver(scope);
-        for name in &self.uses.natives {
-            if let Some(function) = scope.layout.natives.get(name) {
-                add_native(&mut context, name, function.clone());
-            }
-        }
-        then(&self.quick, &context)
+    match cel::Value::resolve_val(expr, &context) {
+        Ok(val) => unwrap(val.as_ref()),
+        Err(error) => Err(explain(&error)),
     }
 }
 
@@ -550,41 +548,28 @@ impl EntityVal {
 }
 
 impl EntityVal {
-    /// Looks at a field that is computed, in the mirror that this reference reads; nothing where there is none.
-    fn look_at_derived<T>(
-        &self,
-        name: &str,
-        look: impl FnOnce(&Expression, &Scope<'_>) -> T,
-    ) -> Option<T> {
+    /// A field that is computed, in the mirror that this reference reads.
+    fn derived<'b, 'v>(&self, name: &str) -> Result<CowVal<'b, 'v>, ExecutionError> {
         let kind = &self.layout.kinds[usize::from(self.handle.kind.0)];
-        let (_, what) = (kind.derived.iter()).find(|(derived, _)| derived == name)?;
+        let (_, what) = (kind.derived.iter())
+            .find(|(derived, _)| derived == name)
+            .ok_or_else(|| ExecutionError::no_such_key(name))?;
         let mut names = Names::default();
         names.bind("self", Value::Entity(self.handle));
-        let scope = Scope {
+        let value = what.eval(&Scope {
             layout: &self.layout,
             mirror: &self.mirror,
             before: None,
             names: &names,
-        };
-        Some(look(what, &scope))
-    }
-
-    fn derived<'b, 'v>(&self, name: &str) -> Result<CowVal<'b, 'v>, ExecutionError> {
-        match self.look_at_derived(name, |what, scope| what.eval(scope)) {
-            None => Err(ExecutionError::no_such_key(name)),
-            Some(Ok(value)) => boxed(&value, &self.layout, &self.mirror)
+        });
+        match value {
+            Ok(value) => boxed(&value, &self.layout, &self.mirror)
                 .map(CowVal::Owned)
                 .ok_or_else(unknown),
-            Some(Err(EvalError::Unknown)) => Err(unknown()),
-            Some(Err(EvalError::Failed(why))) => Err(ExecutionError::function_error(name, why)),
+            Err(EvalError::Unknown) => Err(unknown()),
+            Err(EvalError::Failed(why)) => Err(ExecutionError::function_error(name, why)),
         }
     }
-}
-
-/// How far a field that is computed is from a truth value; nothing for any other field.
-pub(super) fn distance_of_derived(entity: &dyn Val, field: &str, want: bool) -> Option<f64> {
-    let entity = entity.downcast_ref::<EntityVal>()?;
-    entity.look_at_derived(field, |what, scope| what.distance(scope, want))
 }
 
 impl std::fmt::Debug for EntityVal {

@@ -5,7 +5,7 @@
 
 pub mod action;
 pub mod diagnostics;
-mod distance;
+mod code;
 pub mod domain;
 pub mod expression;
 mod file;
