@@ -289,7 +289,7 @@ impl Judge {
             return fitting.first().copied();
         }
         let model = &self.model;
-        let mut names = model.names(&self.mirror, action, false);
+        let mut names = model.names(action, false);
         bind_answer(&mut names, Some(answer));
         model.bind_lets(&mut names, &self.mirror, &model.rules[action.rule].lets);
         let scope = model.scope(&self.mirror, &names);

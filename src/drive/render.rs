@@ -108,7 +108,7 @@ impl Renderer {
         let model = &self.model;
         let rule = &model.rules[action.rule];
         let mut mirror = mirror.clone();
-        let mut names = model.names(&mirror, action, true);
+        let mut names = model.names(action, true);
         let mut keys = Vec::with_capacity(action.picks.len());
         for (index, (pick, picked)) in rule.picks.iter().zip(&action.picks).enumerate() {
             let handle = match picked {

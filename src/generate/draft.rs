@@ -32,6 +32,8 @@ pub(super) struct Draft {
     pub fresh: u32,
     /// What is to be reached yet, most wanted last.
     pub wanted: Vec<Wanted>,
+    /// Which goals were reached, wanted or not, as far as states tell.
+    pub reached: Vec<bool>,
     pub pursuit: Option<Pursuit>,
     pub temper: Arc<Temper>,
     /// How many steps of the set-up are left, and how many of the rest.
@@ -96,10 +98,14 @@ impl Draft {
         let rehearsed = rehearse_step(&prepared.model, &mut self.mirror, &step);
         if let Some(rehearsed) = &rehearsed {
             let rule = step.action.rule;
-            let reached = |wanted: &Wanted| {
-                prepared.is_reached(wanted.goal, &before, &step.action, rehearsed.assumed)
-            };
-            self.wanted.retain(|wanted| !reached(wanted));
+            let assumed = rehearsed.assumed;
+            let own = prepared.goal(rule, assumed);
+            for goal in own.into_iter().chain(prepared.ways[rule].iter().copied()) {
+                self.reached[goal] = self.reached[goal]
+                    || prepared.is_reached(goal, &before, &step.action, assumed);
+            }
+            let reached = &self.reached;
+            self.wanted.retain(|wanted| !reached[wanted.goal]);
             if rehearsed.assumed.is_ok() {
                 for wanted in &mut self.wanted {
                     let wakers = &prepared.goals[wanted.goal].wakers;
@@ -161,6 +167,7 @@ impl Strategy for Begin {
             mirror: prepared.start(),
             next_step: 1,
             wanted: wanted(prepared, &self.turn, rng),
+            reached: vec![false; prepared.goals.len()],
             temper: Arc::new(temper),
             setup: prepared.setup.len(),
             left: prepared.steps,

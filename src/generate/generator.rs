@@ -21,7 +21,7 @@ use super::invalid::invalid_values;
 use super::learn::learn;
 use super::plan::Plan;
 use super::recipe::Recipe;
-use super::rehearsal::{rehearse_step, start};
+use super::rehearsal::start;
 use super::rota::{ROUND, Rest, Turn};
 use super::statics::Statics;
 use super::ways::{Way, ways};
@@ -93,8 +93,6 @@ pub(super) struct Prepared {
     pub ways: Vec<Vec<usize>>,
     /// The rules of the set-up.
     pub setup: Vec<usize>,
-    pub actor_name: Arc<str>,
-    pub kind_names: Vec<Arc<str>>,
 }
 
 /// An outcome of a rule, or a way of it, and what is known about getting there.
@@ -182,11 +180,7 @@ impl Generator {
         for seed in (first..=seed).skip(round.plans.len()) {
             let goals = &self.prepared.goals;
             let turn = Arc::new(round.rest.turn(goals, self.prepared.steps));
-            let (plan, left) = self.make(seed, &turn);
-            let mut reached = self.reached(&plan);
-            for goal in &turn.goals {
-                reached[*goal] |= !left.contains(goal);
-            }
+            let (plan, reached) = self.make(seed, &turn);
             round.rest.reached(&turn, &reached);
             round.plans.push(plan);
         }
@@ -197,28 +191,8 @@ impl Generator {
         plan
     }
 
-    /// Which goals a plan reaches, whatever it is for, as far as states tell.
-    fn reached(&self, plan: &Plan) -> Vec<bool> {
-        let prepared = &self.prepared;
-        let mut reached = vec![false; prepared.goals.len()];
-        let mut mirror = prepared.start();
-        for step in plan.all() {
-            let before = mirror.clone();
-            let Some(rehearsed) = rehearse_step(&prepared.model, &mut mirror, step) else {
-                continue;
-            };
-            let (rule, outcome) = (step.action.rule, rehearsed.assumed);
-            let own = prepared.goal(rule, outcome).into_iter();
-            for goal in own.chain(prepared.ways[rule].iter().copied()) {
-                reached[goal] =
-                    reached[goal] || prepared.is_reached(goal, &before, &step.action, outcome);
-            }
-        }
-        reached
-    }
-
-    /// The plan of a seed whose turn is known, and the goals that it would still have reached with more steps.
-    fn make(&self, seed: u64, turn: &Arc<Turn>) -> (Plan, Vec<usize>) {
+    /// The plan of a seed whose turn is known, and goal by goal whether it reaches it, whatever it is for.
+    fn make(&self, seed: u64, turn: &Arc<Turn>) -> (Plan, Vec<bool>) {
         let prepared = &self.prepared;
         let size = prepared.setup.len() + prepared.steps;
         let mut plan = Plan {
@@ -227,7 +201,7 @@ impl Generator {
             steps: Vec::new(),
         };
         if size == 0 {
-            return (plan, turn.goals.clone());
+            return (plan, vec![false; prepared.goals.len()]);
         }
         let initial = prepared.clone();
         let moves = prepared.clone();
@@ -251,11 +225,16 @@ impl Generator {
                 None => draft,
             },
         );
-        let mut left = turn.goals.clone();
+        let mut reached = vec![false; prepared.goals.len()];
         if let Ok(tree) = strategy.new_tree(&mut runner(seed)) {
             let (_, moves, _) = tree.current();
             if let Some(last) = moves.iter().rev().flatten().next() {
-                left = last.after.wanted.iter().map(|wanted| wanted.goal).collect();
+                reached.clone_from(&last.after.reached);
+                // What no state tells was reached where its recipe ended.
+                let wanted = &last.after.wanted;
+                for goal in &turn.goals {
+                    reached[*goal] |= !wanted.iter().any(|wanted| wanted.goal == *goal);
+                }
             }
             for (index, chosen) in moves.into_iter().enumerate() {
                 let Some(chosen) = chosen else { continue };
@@ -265,7 +244,7 @@ impl Generator {
                 }
             }
         }
-        (plan, left)
+        (plan, reached)
     }
 }
 
@@ -341,7 +320,6 @@ impl Prepared {
             })
             .flat_map(|s| std::iter::repeat_n(s.rule, s.times))
             .collect();
-        let kind_names = model.kinds.iter().map(|k| k.name.as_str().into()).collect();
         Prepared {
             steps: (options.steps).unwrap_or_else(|| Options::steps_for(&model)),
             model,
@@ -355,8 +333,6 @@ impl Prepared {
             starts,
             ways: ways_of,
             setup,
-            actor_name: "actor".into(),
-            kind_names,
         }
     }
 
@@ -428,6 +404,22 @@ fn splitmix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generate::rehearsal::rehearse_step;
+
+    /// Which goals a plan reaches, as far as states tell.
+    fn goals_of(prepared: &Prepared, plan: &Plan) -> Vec<bool> {
+        let mut reached = vec![false; prepared.goals.len()];
+        let mut mirror = prepared.start();
+        for step in plan.all() {
+            let before = mirror.clone();
+            if let Some(done) = rehearse_step(&prepared.model, &mut mirror, step) {
+                for (goal, reached) in reached.iter_mut().enumerate() {
+                    *reached |= prepared.is_reached(goal, &before, &step.action, done.assumed);
+                }
+            }
+        }
+        reached
+    }
 
     #[test]
     fn a_round_reaches_nearly_every_goal() {
@@ -438,7 +430,7 @@ mod tests {
             let prepared = &generator.prepared;
             let mut reached = vec![false; prepared.goals.len()];
             for seed in 0..ROUND {
-                let plan = generator.reached(&generator.plan(seed));
+                let plan = goals_of(prepared, &generator.plan(seed));
                 reached.iter_mut().zip(plan).for_each(|(r, now)| *r |= now);
             }
             let known = (0..reached.len()).filter(|goal| prepared.goals[*goal].recipe.is_some());

@@ -684,7 +684,7 @@ impl<'a> Explorer<'a> {
         for sample in 0..8 {
             let action = sampled(prepared, &mut self.runner, mirror, goal.rule, sample < 3);
             let Some(action) = action else { continue };
-            let mut names: Names = prepared.model.names(mirror, &action, false);
+            let mut names: Names = prepared.model.names(&action, false);
             prepared.model.bind_lets(&mut names, mirror, &rule.lets);
             let mut scope = prepared.model.scope(mirror, &names);
             scope.before = Some(mirror);

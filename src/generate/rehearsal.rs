@@ -139,9 +139,7 @@ pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<
     if !applicable(mirror, step) {
         return None;
     }
-    let prediction = model.predict(mirror, &step.action, None);
-    let assumed = assume(&prediction)?;
-    let applied = model.apply(mirror, &step.action, assumed, step.id, None);
+    let (prediction, assumed, applied) = model.rehearse(mirror, &step.action, step.id, assume)?;
     Some(Rehearsed {
         prediction,
         assumed,

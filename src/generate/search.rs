@@ -199,12 +199,9 @@ impl Search<'_, '_> {
         if self.fixed.actor.is_some() {
             live.truncate(1);
         }
-        let shared = &self.bow.prepared.kind_names[usize::from(kind.0)];
         for handle in live {
             let depth = self.names.len();
-            self.names.bind(shared.clone(), Value::Entity(handle));
-            self.names
-                .bind(self.bow.prepared.actor_name.clone(), Value::Entity(handle));
+            (self.bow.prepared.model).bind_actor(&mut self.names, kind, handle);
             self.actor = Actor::Entity(handle);
             if self.after(0) {
                 // What an unauthenticated attempt is about is picked as its owner would.

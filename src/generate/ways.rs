@@ -234,7 +234,7 @@ impl Way {
         match self {
             Way::Where(claims) => {
                 let rule = &model.rules[action.rule];
-                let mut names = model.names(mirror, action, false);
+                let mut names = model.names(action, false);
                 model.bind_lets(&mut names, mirror, &rule.lets);
                 let mut scope = model.scope(mirror, &names);
                 scope.before = Some(mirror);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use cel::IdedExpr;
 
-use super::expression::{Layout, Names};
+use super::expression::{KindLayout, Layout, Names};
 use super::mirror::Mirror;
 use super::value::{KindId, Value};
 
@@ -22,8 +22,8 @@ pub(super) enum Code {
     Constant(Value),
     /// A name; where nothing is bound to it, what the layout says.
     Name(Arc<str>, Declared),
-    /// A field of an entity, or a key of a map that is written as a name.
-    Field(Box<Code>, Arc<str>),
+    /// A field of an entity, with its place in each kind, or a key of a map that is written as a name.
+    Field(Box<Code>, Arc<str>, Vec<Slot>),
     /// `of[key]`
     Index(Box<Code>, Box<Code>),
     Not(Box<Code>),
@@ -56,6 +56,26 @@ pub(super) struct Loop {
     variable: Arc<str>,
     /// What is asked of each; nothing where all are taken.
     condition: Option<Box<Code>>,
+}
+
+/// Where a kind of entity has a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Stored(usize),
+    /// It is computed.
+    Derived(usize),
+    Nowhere,
+}
+
+impl Slot {
+    fn of(kind: &KindLayout, field: &str) -> Slot {
+        let stored = kind.fields.iter().position(|name| name == field);
+        let derived = || kind.derived.iter().position(|(name, _)| name == field);
+        match stored {
+            Some(index) => Slot::Stored(index),
+            None => derived().map_or(Slot::Nowhere, Slot::Derived),
+        }
+    }
 }
 
 /// What a name means where nothing is bound to it.

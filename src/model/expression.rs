@@ -97,7 +97,7 @@ pub struct Layout {
 #[derive(Debug, Default)]
 pub struct KindLayout {
     /// `world`
-    pub name: String,
+    pub name: Arc<str>,
     /// `worlds`
     pub plural: String,
     /// The fields in order.

@@ -340,7 +340,7 @@ impl File<'_> {
             kinds: kinds
                 .iter()
                 .map(|k| KindLayout {
-                    name: k.name.clone(),
+                    name: k.name.as_str().into(),
                     plural: k.plural.clone(),
                     fields: k.fields.iter().map(|f| f.name.clone()).collect(),
                     derived: (k.derived.iter())

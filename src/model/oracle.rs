@@ -105,7 +105,7 @@ impl Model {
     /// What must come of an action in a mirror. Total: every action has a prediction. With an answer, requirements
     /// that look at it are evaluated; without one they may go either way.
     pub fn predict(&self, mirror: &Mirror, action: &Action, answer: Option<&Answer>) -> Prediction {
-        let mut names = self.names(mirror, action, false);
+        let mut names = self.names(action, false);
         bind_answer(&mut names, answer);
         self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
         self.predict_with(mirror, action, answer.is_some(), &names)
@@ -174,7 +174,7 @@ impl Model {
         if rule.picks.iter().all(|pick| pick.from.is_none()) {
             return true;
         }
-        let names = self.names(mirror, action, false);
+        let names = self.names(action, false);
         rule.picks.iter().zip(&action.picks).all(|(pick, picked)| {
             let (Some(from), Picked::Entity(handle)) = (&pick.from, picked) else {
                 return true;
@@ -241,12 +241,11 @@ impl Model {
     }
 
     /// The names that an action binds. For a request, an argument that is left out is absent; elsewhere it is null.
-    pub fn names(&self, mirror: &Mirror, action: &Action, sending: bool) -> Names {
+    pub fn names(&self, action: &Action, sending: bool) -> Names {
         let rule = &self.rules[action.rule];
         let mut names = Names::default();
         if let (By::Kind(kind), Some(handle)) = (rule.by, action.actor.handle()) {
-            names.bind(self.shared_name(kind), Value::Entity(handle));
-            names.bind(ACTOR.with(Arc::clone), Value::Entity(handle));
+            self.bind_actor(&mut names, kind, handle);
         }
         for (pick, picked) in rule.picks.iter().zip(&action.picks) {
             match picked {
@@ -261,12 +260,14 @@ impl Model {
             };
             names.bind(arg.name.clone(), value);
         }
-        let _ = mirror;
         names
     }
 
-    fn shared_name(&self, kind: KindId) -> Arc<str> {
-        self.kind(kind).name.as_str().into()
+    /// Binds who acts, by the name of his kind and as `actor`.
+    pub(crate) fn bind_actor(&self, names: &mut Names, kind: KindId, actor: Handle) {
+        let name = &self.layout.kinds[usize::from(kind.0)].name;
+        names.bind(name.clone(), Value::Entity(actor));
+        names.bind(ACTOR.with(Arc::clone), Value::Entity(actor));
     }
 
     /// Binds names whose expressions have a value; the others stay unbound, which is unknown.
@@ -307,19 +308,46 @@ impl Model {
         (step, answer): (u32, Option<&Answer>),
         watch: Option<Watch<'_>>,
     ) -> Applied {
-        let rule = &self.rules[action.rule];
+        let mut names = self.names(action, false);
+        bind_answer(&mut names, answer);
+        self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
+        self.apply_with(mirror, (action.rule, outcome), (step, answer), names, watch)
+    }
+
+    /// Predicts what comes of an action and applies the outcome that is assumed of that, which may be none.
+    pub fn rehearse(
+        &self,
+        mirror: &mut Mirror,
+        action: &Action,
+        step: u32,
+        assume: impl FnOnce(&Prediction) -> Option<Outcome>,
+    ) -> Option<(Prediction, Outcome, Applied)> {
+        let mut names = self.names(action, false);
+        self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
+        let prediction = self.predict_with(mirror, action, false, &names);
+        let assumed = assume(&prediction)?;
+        let applied = self.apply_with(mirror, (action.rule, assumed), (step, None), names, None);
+        Some((prediction, assumed, applied))
+    }
+
+    /// Applies the effects of a rule's outcome, the names of whose action are bound.
+    fn apply_with(
+        &self,
+        mirror: &mut Mirror,
+        (rule, outcome): (usize, Outcome),
+        (step, answer): (u32, Option<&Answer>),
+        names: Names,
+        watch: Option<Watch<'_>>,
+    ) -> Applied {
+        let rule = &self.rules[rule];
         let effects: &[Effect] = match outcome {
             Outcome::Ok(n) => &rule.successes[n].effects,
             Outcome::Refused(n) => &rule.requires[n].effects,
             _ => &[],
         };
-        let before = mirror.clone();
-        let mut names = self.names(mirror, action, false);
-        bind_answer(&mut names, answer);
-        self.bind_lets(&mut names, &before, &rule.lets);
         let mut work = Work {
             model: self,
-            before,
+            before: mirror.clone(),
             step,
             answered: answer.is_some(),
             names,

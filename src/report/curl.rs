@@ -97,7 +97,7 @@ impl Script<'_> {
                 continue;
             };
             let answer = exchange.response.answer();
-            let mut names = scene.model.names(empty, &step.action, false);
+            let mut names = scene.model.names(&step.action, false);
             bind_answer(&mut names, Some(&answer));
             let scope = scene.model.scope(empty, &names);
             let value_of = |template: &Template| {

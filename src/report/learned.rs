@@ -60,7 +60,7 @@ pub(super) fn secrets_in(model: &Model, step: &Step, response: &Response) -> Vec
     let mut out = Vec::new();
     let answer = response.answer();
     let mirror = model.initial();
-    let mut names = model.names(&mirror, &step.action, false);
+    let mut names = model.names(&step.action, false);
     bind_answer(&mut names, Some(&answer));
     for given in given(rule) {
         let kind = model.kind(given.kind);

@@ -236,7 +236,7 @@ impl Reducer<'_> {
         for step in &candidate.steps[..index] {
             rehearse_step(self.model, &mut mirror, step);
         }
-        let names = self.model.names(&mirror, action, false);
+        let names = self.model.names(action, false);
         let scope = self.model.scope(&mirror, &names);
         rule.picks.iter().zip(&action.picks).all(|(pick, picked)| {
             let (Some(from), Picked::Entity(handle)) = (&pick.from, picked) else {

@@ -93,7 +93,7 @@ impl Reducer<'_> {
             let Domain::Computed(expression) = &arg.domain else {
                 continue;
             };
-            let names = self.model.names(&mirror, &kept.steps[index].action, false);
+            let names = self.model.names(&kept.steps[index].action, false);
             let value = match expression.eval(&self.model.scope(&mirror, &names)) {
                 Ok(value) => value,
                 Err(EvalError::Unknown) => Value::Unknown,

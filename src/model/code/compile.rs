@@ -7,7 +7,7 @@ use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, LiteralValue, operators as op};
 use ordered_float::OrderedFloat;
 
-use super::{Code, Comparison, Declared, Loop, Operator};
+use super::{Code, Comparison, Declared, Loop, Operator, Slot};
 use crate::model::expression::Layout;
 use crate::model::value::Value;
 use crate::model::walk::{children, unqualified};
@@ -37,10 +37,9 @@ fn compiled(expr: &IdedExpr, layout: &Layout) -> Option<Code> {
                 },
             },
         )),
-        Expr::Select(select) if !select.test && !past(expr) => Some(Code::Field(
-            boxed(&select.operand, layout),
-            select.field.as_str().into(),
-        )),
+        Expr::Select(select) if !select.test && !past(expr) => {
+            Some(field(&select.operand, &select.field, layout))
+        }
         Expr::List(list) if list.optional_indices.is_empty() && !past(expr) => Some(Code::List(
             (list.elements.iter())
                 .map(|element| Code::compile(element, layout))
@@ -50,6 +49,13 @@ fn compiled(expr: &IdedExpr, layout: &Layout) -> Option<Code> {
         Expr::Comprehension(over) => looped(over, layout),
         _ => None,
     }
+}
+
+fn field(of: &IdedExpr, name: &str, layout: &Layout) -> Code {
+    let slots = (layout.kinds.iter())
+        .map(|kind| Slot::of(kind, name))
+        .collect();
+    Code::Field(boxed(of, layout), name.into(), slots)
 }
 
 const BEFORE: &str = "before";
@@ -115,9 +121,7 @@ fn called(expr: &IdedExpr, call: &CallExpr, layout: &Layout) -> Option<Code> {
             boxed(no, layout),
         )),
         (op::INDEX, [of, key]) => Some(match &key.expr {
-            Expr::Literal(LiteralValue::String(field)) => {
-                Code::Field(boxed(of, layout), field.inner().into())
-            }
+            Expr::Literal(LiteralValue::String(name)) => field(of, name.inner(), layout),
             _ => Code::Index(boxed(of, layout), boxed(key, layout)),
         }),
         ("size", [of]) => Some(Code::Size(boxed(of, layout))),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ordered_float::OrderedFloat;
 
-use super::{Code, Comparison, Declared, Frame, Local, Loop, Operator, Stop};
+use super::{Code, Comparison, Declared, Frame, Local, Loop, Operator, Slot, Stop};
 use crate::model::expression::{EvalError, Names, Scope, by_cel};
 use crate::model::value::{Handle, Value};
 
@@ -150,9 +150,9 @@ impl Code {
                 }
                 (None, Declared::Nothing) => Err(Stop::Unknown),
             },
-            Code::Field(of, field) => match of.eval(frame)? {
+            Code::Field(of, field, slots) => match of.eval(frame)? {
                 Cow::Owned(Value::Entity(handle)) | Cow::Borrowed(&Value::Entity(handle)) => {
-                    field_of(frame, handle, field)
+                    field_of(frame, handle, slots[usize::from(handle.kind.0)])
                 }
                 of => look_up(of, &Value::Text(field.clone())),
             },
@@ -161,7 +161,9 @@ impl Code {
                 let key = written_out(key.eval(frame)?);
                 match (of.as_ref(), &key) {
                     (Value::Entity(handle), Value::Text(field)) => {
-                        field_of(frame, *handle, field).map(|value| Cow::Owned(value.into_owned()))
+                        let kind = &frame.layout.kinds[usize::from(handle.kind.0)];
+                        field_of(frame, *handle, Slot::of(kind, field))
+                            .map(|value| Cow::Owned(value.into_owned()))
                     }
                     _ => look_up(of, &key),
                 }
@@ -256,12 +258,15 @@ impl Code {
         frame: &Frame<'_>,
         look: impl FnOnce(&Code, &Frame<'_>) -> T,
     ) -> Option<T> {
-        let Code::Field(of, field) = self else {
+        let Code::Field(of, _, slots) = self else {
             return None;
         };
-        match *of.eval(frame).ok()? {
-            Value::Entity(handle) => derived(frame, handle, field, look),
-            _ => None,
+        let Value::Entity(handle) = *of.eval(frame).ok()? else {
+            return None;
+        };
+        match slots[usize::from(handle.kind.0)] {
+            Slot::Derived(index) => Some(derived(frame, handle, index, look)),
+            Slot::Stored(_) | Slot::Nowhere => None,
         }
     }
 }
@@ -339,28 +344,27 @@ impl Loop {
     }
 }
 
-fn field_of<'a>(frame: &Frame<'a>, handle: Handle, field: &str) -> Seen<'a> {
-    let kind = &frame.layout.kinds[usize::from(handle.kind.0)];
-    match kind.fields.iter().position(|name| name == field) {
-        Some(index) => {
+fn field_of<'a>(frame: &Frame<'a>, handle: Handle, slot: Slot) -> Seen<'a> {
+    match slot {
+        Slot::Stored(index) => {
             let record = frame.mirror.get(handle).ok_or(Stop::Unknown)?;
             known(record.fields.get(index).ok_or(Stop::Unknown)?)
         }
-        None => derived(frame, handle, field, |code, frame| code.value(frame))
-            .ok_or(Stop::Failed)?
-            .map(Cow::Owned),
+        Slot::Derived(index) => {
+            derived(frame, handle, index, |code, frame| code.value(frame)).map(Cow::Owned)
+        }
+        Slot::Nowhere => Err(Stop::Failed),
     }
 }
 
-/// Hands the code of a field that is computed, and what it sees, to `look`; nothing where there is no such field.
+/// Hands the code of a field that is computed, and what it sees, to `look`.
 fn derived<T>(
     frame: &Frame<'_>,
     handle: Handle,
-    field: &str,
+    index: usize,
     look: impl FnOnce(&Code, &Frame<'_>) -> T,
-) -> Option<T> {
-    let kind = &frame.layout.kinds[usize::from(handle.kind.0)];
-    let (_, expression) = kind.derived.iter().find(|(name, _)| name == field)?;
+) -> T {
+    let (_, expression) = &frame.layout.kinds[usize::from(handle.kind.0)].derived[index];
     let inner = Frame {
         layout: frame.layout,
         mirror: frame.mirror,
@@ -372,7 +376,7 @@ fn derived<T>(
             outer: None,
         }),
     };
-    Some(look(expression.code(frame.layout), &inner))
+    look(expression.code(frame.layout), &inner)
 }
 
 /// `of[key]` of a map or of a list.
