@@ -99,11 +99,7 @@ impl Draft {
         if let Some(rehearsed) = &rehearsed {
             let rule = step.action.rule;
             let assumed = rehearsed.assumed;
-            let own = prepared.goal(rule, assumed);
-            for goal in own.into_iter().chain(prepared.ways[rule].iter().copied()) {
-                self.reached[goal] = self.reached[goal]
-                    || prepared.is_reached(goal, &before, &step.action, assumed);
-            }
+            prepared.mark_reached(&mut self.reached, &before, &step.action, assumed);
             let reached = &self.reached;
             self.wanted.retain(|wanted| !reached[wanted.goal]);
             if rehearsed.assumed.is_ok() {

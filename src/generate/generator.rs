@@ -24,7 +24,7 @@ use super::recipe::Recipe;
 use super::rehearsal::start;
 use super::rota::{ROUND, Rest, Turn};
 use super::statics::Statics;
-use super::ways::{Way, ways};
+use super::ways::{Way, taken, ways};
 
 /// What plans are made of, beside the model and the seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -374,7 +374,28 @@ impl Prepared {
             && goal
                 .way
                 .as_ref()
-                .is_none_or(|way| way.is_taken(&self.model, mirror, action, outcome))
+                .is_none_or(|way| way.distance(&self.model, mirror, action, outcome) == 0.0)
+    }
+
+    /// Marks the goals that an action with an outcome reaches, of those that were not.
+    pub fn mark_reached(
+        &self,
+        reached: &mut [bool],
+        mirror: &Mirror,
+        action: &Action,
+        outcome: Outcome,
+    ) {
+        if let Some(own) = self.goal(action.rule, outcome) {
+            reached[own] = true;
+        }
+        let (goals, ways): (Vec<usize>, Vec<&Way>) = (self.ways[action.rule].iter())
+            .filter(|goal| !reached[**goal] && self.goals[**goal].outcome == outcome)
+            .filter_map(|goal| Some((*goal, self.goals[*goal].way.as_ref()?)))
+            .unzip();
+        let taken = taken(&ways, &self.model, mirror, action, outcome);
+        for (goal, taken) in goals.into_iter().zip(taken) {
+            reached[goal] = taken;
+        }
     }
 }
 

@@ -170,6 +170,14 @@ impl Way {
         }
     }
 
+    /// Which of its success's effects tells whether it is taken, counted as they stand.
+    fn effect(&self) -> Option<usize> {
+        match self {
+            Way::Branch { effect, .. } | Way::Changes { effect } => Some(*effect),
+            _ => None,
+        }
+    }
+
     /// The claims that something in between may have decided before; nothing where that is no matter.
     pub fn decided(&self) -> Option<&[Literal]> {
         match self {
@@ -211,17 +219,6 @@ impl Way {
         }
     }
 
-    /// Whether an action with its outcome has the outcome in this way.
-    pub fn is_taken(
-        &self,
-        model: &Model,
-        mirror: &Mirror,
-        action: &Action,
-        outcome: Outcome,
-    ) -> bool {
-        self.distance(model, mirror, action, outcome) == 0.0
-    }
-
     /// How far an action with the outcome is from having it in this way: 0 where it has, and about 1 for each claim that
     /// is not met.
     pub fn distance(
@@ -240,24 +237,8 @@ impl Way {
                 scope.before = Some(mirror);
                 missing(claims, &scope)
             }
-            Way::Branch { effect, claims } => {
-                // Within a branch that is not taken nothing is asked.
-                let mut least = 2.0 * claims.len() as f64;
-                watched(model, mirror, action, outcome, *effect, &mut |moment| {
-                    if let Moment::Asked(scope) = moment {
-                        least = least.min(missing(claims, scope));
-                    }
-                });
-                least
-            }
-            Way::Changes { effect } => {
-                let mut least: f64 = 2.0;
-                watched(model, mirror, action, outcome, *effect, &mut |moment| {
-                    if let Moment::Set { changed } = moment {
-                        least = least.min(if changed { 0.0 } else { 1.0 });
-                    }
-                });
-                least
+            Way::Branch { .. } | Way::Changes { .. } => {
+                distances(&[self], model, mirror, action, outcome)[0]
             }
             Way::Twin { pick, shared } => {
                 match twin(model, mirror, action, outcome, *pick, *shared) {
@@ -294,25 +275,66 @@ fn missing(claims: &[Literal], scope: &Scope<'_>) -> f64 {
     claims.iter().map(far).sum()
 }
 
-fn watched(
+/// Which of the ways of its outcome an action takes.
+pub(super) fn taken(
+    ways: &[&Way],
     model: &Model,
     mirror: &Mirror,
     action: &Action,
     outcome: Outcome,
-    effect: usize,
-    see: &mut dyn FnMut(Moment<'_>),
-) {
+) -> Vec<bool> {
+    let (watched, others): (Vec<usize>, Vec<usize>) =
+        (0..ways.len()).partition(|way| ways[*way].effect().is_some());
+    let mut taken = vec![false; ways.len()];
+    for way in others {
+        taken[way] = ways[way].distance(model, mirror, action, outcome) == 0.0;
+    }
+    if !watched.is_empty() {
+        let of: Vec<&Way> = watched.iter().map(|way| ways[*way]).collect();
+        let distances = distances(&of, model, mirror, action, outcome);
+        for (way, distance) in watched.into_iter().zip(distances) {
+            taken[way] = distance == 0.0;
+        }
+    }
+    taken
+}
+
+/// The distances of ways that effects tell: the effects are applied once, and watched.
+fn distances(
+    ways: &[&Way],
+    model: &Model,
+    mirror: &Mirror,
+    action: &Action,
+    outcome: Outcome,
+) -> Vec<f64> {
+    let mut least: Vec<f64> = (ways.iter())
+        .map(|way| match way {
+            // Within a branch that is not taken nothing is asked.
+            Way::Branch { claims, .. } => 2.0 * claims.len() as f64,
+            _ => 2.0,
+        })
+        .collect();
     let Outcome::Ok(success) = outcome else {
-        return;
+        return least;
     };
     let effects = &model.rules[action.rule].successes[success].effects;
-    let Some(wanted) = Effect::all(effects).nth(effect) else {
-        return;
-    };
+    let watched: Vec<Option<&Effect>> = (ways.iter())
+        .map(|way| Effect::all(effects).nth(way.effect()?))
+        .collect();
     let mut after = mirror.clone();
     let mut watch = |seen: &Effect, moment: Moment<'_>| {
-        if std::ptr::eq(seen, wanted) {
-            see(moment);
+        let of = |effect: &Option<&Effect>| effect.is_some_and(|effect| std::ptr::eq(seen, effect));
+        for (index, way) in ways.iter().enumerate() {
+            if !of(&watched[index]) {
+                continue;
+            }
+            let distance = match (way, &moment) {
+                (Way::Branch { claims, .. }, Moment::Asked(scope)) => missing(claims, scope),
+                (Way::Changes { .. }, Moment::Set { changed: true }) => 0.0,
+                (Way::Changes { .. }, Moment::Set { changed: false }) => 1.0,
+                _ => continue,
+            };
+            least[index] = least[index].min(distance);
         }
     };
     // Nothing outlives this, so that the number of the step does not matter.
@@ -323,6 +345,7 @@ fn watched(
         (u32::MAX, None),
         Some(&mut watch),
     );
+    least
 }
 
 fn twin(
