@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gainsay::generate::{Coverage, Generator, Options, Plan, account_kinds, rehearse};
+use gainsay::generate::{Coverage, Generator, Options, Plan, needed_accounts, rehearse};
 use gainsay::model::Model;
 use gainsay::model::action::Actor;
 use gainsay::model::value::KindId;
@@ -57,9 +57,8 @@ fn the_plan_of_a_seed_is_always_the_same() {
 
 /// Every principal of the model, whom no rule makes, has an account.
 fn generator(model: &Arc<Model>) -> Generator {
-    let accounts = account_kinds(model).into_iter().map(|kind| (kind, 1));
     let options = Options {
-        accounts: accounts.collect(),
+        accounts: needed_accounts(model),
         ..Options::default()
     };
     Generator::new(model.clone(), options)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::terminal::Terminal;
 use super::{Ending, Failure, ModelPath, PlanOptions, load};
-use crate::generate::{Coverage, Generator, account_kinds, rehearse};
+use crate::generate::{Coverage, Generator, needed_accounts, rehearse};
 use crate::model::action::Outcome;
 use crate::model::value::KindId;
 use crate::model::{By, Model};
@@ -22,8 +22,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
     let model = Arc::new(load(&arguments.path.model, terminal)?);
     let mut options = arguments.plans.generate(&model)?;
-    let assumed = account_kinds(&model);
-    options.accounts = assumed.iter().map(|kind| (*kind, 1)).collect();
+    options.accounts = needed_accounts(&model);
+    let assumed = options.accounts.clone();
     let generator = Generator::new(model.clone(), options);
     let seeds = arguments.plans.seeds();
     let plans = seeds.end - seeds.start;
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     }
     let rate = steps as f64 / began.elapsed().as_secs_f64().max(1e-6);
     let mut text = report(&model, &coverage, &ever, plans, steps);
-    for kind in assumed {
+    for (kind, _) in assumed {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,

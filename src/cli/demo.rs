@@ -9,7 +9,7 @@ use super::{Ending, Failure, seeds};
 use crate::campaign::{self, campaign};
 use crate::demo::deep_sci_fi::{self as server, Bug, ServeError};
 use crate::drive::{Client, Limits};
-use crate::generate::{Generator, Options, account_kinds, give};
+use crate::generate::{Generator, Options, give, needed_accounts};
 use crate::model::Model;
 use crate::report;
 use crate::run::Runner;
@@ -102,11 +102,11 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         model.tolerate.clone(),
         false,
     )?;
-    let accounts = account_kinds(&model);
+    let accounts = needed_accounts(&model);
     let generator = Generator::new(
         model.clone(),
         Options {
-            accounts: accounts.iter().map(|kind| (*kind, 1)).collect(),
+            accounts: accounts.clone(),
             ..Options::default()
         },
     );
@@ -120,7 +120,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         generator.steps(),
     ));
     let mut start = generator.start();
-    for kind in accounts {
+    for (kind, _) in accounts {
         // The only account that no rule makes is the administrator's.
         let key = admin_key.as_deref().unwrap_or_default();
         give(&model, &mut start, kind, &[("api_key", key.into())]);

@@ -27,7 +27,7 @@ const PATIENCE: u8 = 6;
 const NEAR: usize = 4;
 
 /// How many rules are tried for one that clears the way.
-const KEYS: usize = 6;
+const KEYS: usize = 3;
 
 /// How many steps are rehearsed at most before setting out for a goal.
 const REHEARSED: usize = 200;

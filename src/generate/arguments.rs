@@ -364,9 +364,13 @@ fn text(rng: &mut TestRng, min: usize, limit: Option<usize>) -> String {
         (1, Some(max)) if max <= 10_000 => max,
         _ => rng.random_range(min..=limit.unwrap_or(reach).min(reach)),
     };
-    let mut text: String = (0..length)
-        .map(|_| char::from(PLAIN[rng.random_range(0..PLAIN.len())]))
-        .collect();
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        // Eight letters of one draw; that some come a little more often is no matter.
+        let draw: [u8; 8] = rng.random();
+        let letters = draw.iter().take(length - text.len());
+        text.extend(letters.map(|byte| char::from(PLAIN[usize::from(*byte) % PLAIN.len()])));
+    }
     // Spaces at the ends may be trimmed, and a count of what is left would be another.
     if text.starts_with(' ') {
         text.replace_range(0..1, "a");

@@ -21,5 +21,5 @@ pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
 pub use plan::{Plan, Step};
 pub use rehearsal::{
-    Coverage, Rehearsed, account_kinds, give, rehearse, rehearse_step, rehearse_strictly, start,
+    Coverage, Rehearsed, give, needed_accounts, rehearse, rehearse_step, rehearse_strictly, start,
 };

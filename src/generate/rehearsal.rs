@@ -102,8 +102,9 @@ pub fn start(model: &Model, accounts: &[(KindId, usize)]) -> Mirror {
     mirror
 }
 
-/// Principals that rules are by and that no rule creates: only accounts that are given can be these.
-pub fn account_kinds(model: &Model) -> Vec<KindId> {
+/// One account of each kind of principal that rules are by and that no rule creates: only accounts that are given can
+/// be these.
+pub fn needed_accounts(model: &Model) -> Vec<(KindId, usize)> {
     let acting = model.rules.iter().filter_map(|rule| match rule.by {
         By::Kind(kind) => Some(kind),
         By::Anyone => None,
@@ -113,7 +114,7 @@ pub fn account_kinds(model: &Model) -> Vec<KindId> {
         effects.any(|effect| matches!(effect, Effect::Create { kind: made, .. } if *made == kind))
     };
     let kinds: BTreeSet<KindId> = acting.filter(|kind| !made(*kind)).collect();
-    kinds.into_iter().collect()
+    kinds.into_iter().map(|kind| (kind, 1)).collect()
 }
 
 /// Gives the accounts of a kind the fields that are known of them, the same to each.

@@ -8,7 +8,7 @@ use crate::model::oracle::Moment;
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{Effect, Model, Rule};
+use crate::model::{Effect, Model, Place, Rule};
 
 use super::conditions::{Glossary, Literal, Vocabulary, decides, name};
 use super::demand::{Want, with_lets};
@@ -25,8 +25,9 @@ pub(super) enum Way {
         effect: usize,
         claims: Vec<Literal>,
     },
-    /// An effect gives a place another value than it had.
-    Changes { effect: usize },
+    /// An effect gives a place another value than it had, or than that it had none: what is replaced may be stored by
+    /// other means than what is new.
+    Changes { effect: usize, replaces: bool },
     /// There is another entity that the same could have been done to, so that doing it to both would show.
     Twin {
         pick: usize,
@@ -103,8 +104,13 @@ pub(super) fn ways(
                         }
                     }
                 }
-                Effect::Set { value, .. } if !matches!(value, Template::Constant(_)) => {
-                    ways.push((outcome, Way::Changes { effect: nth }));
+                Effect::Set { value, place } if !matches!(value, Template::Constant(_)) => {
+                    let both = [false, true];
+                    let kinds = if may_be_empty(model, place) { 2 } else { 1 };
+                    ways.extend(both.into_iter().take(kinds).map(|replaces| {
+                        let effect = nth;
+                        (outcome, Way::Changes { effect, replaces })
+                    }));
                 }
                 _ => {}
             }
@@ -161,6 +167,15 @@ fn twins(
     twins
 }
 
+/// Whether there need not be anything in a place.
+fn may_be_empty(model: &Model, place: &Place) -> bool {
+    !place.keys.is_empty()
+        || place.kind.is_some_and(|kind| {
+            let field = model.kind(kind).fields.get(place.field);
+            field.is_some_and(|field| matches!(field.ty, Type::Optional(_)))
+        })
+}
+
 impl Way {
     /// The claims that an action must meet for it.
     pub fn claims(&self) -> &[Literal] {
@@ -173,7 +188,7 @@ impl Way {
     /// Which of its success's effects tells whether it is taken, counted as they stand.
     fn effect(&self) -> Option<usize> {
         match self {
-            Way::Branch { effect, .. } | Way::Changes { effect } => Some(*effect),
+            Way::Branch { effect, .. } | Way::Changes { effect, .. } => Some(*effect),
             _ => None,
         }
     }
@@ -193,7 +208,7 @@ impl Way {
             Way::Branch { claims, .. } => {
                 claims.iter().for_each(|claim| uses.add(&claim.that.uses));
             }
-            Way::Changes { effect } => {
+            Way::Changes { effect, .. } => {
                 let success = match outcome {
                     Outcome::Ok(success) => rule.successes.get(success),
                     _ => None,
@@ -330,8 +345,12 @@ fn distances(
             }
             let distance = match (way, &moment) {
                 (Way::Branch { claims, .. }, Moment::Asked(scope)) => missing(claims, scope),
-                (Way::Changes { .. }, Moment::Set { changed: true }) => 0.0,
-                (Way::Changes { .. }, Moment::Set { changed: false }) => 1.0,
+                (Way::Changes { replaces, .. }, Moment::Set { changed, held }) => {
+                    match (changed, held) {
+                        (true, held) if *held || !replaces => 0.0,
+                        _ => 1.0,
+                    }
+                }
                 _ => continue,
             };
             least[index] = least[index].min(distance);

@@ -4,8 +4,8 @@
 //! says what must come back for any action in any [`mirror::Mirror`].
 
 pub mod action;
-pub mod diagnostics;
 mod code;
+pub mod diagnostics;
 pub mod domain;
 pub mod expression;
 mod file;

@@ -51,6 +51,8 @@ pub enum Moment<'a> {
     Set {
         /// Whether the value is another one.
         changed: bool,
+        /// Whether there was any before.
+        held: bool,
     },
 }
 
@@ -428,13 +430,15 @@ impl Work<'_, '_> {
                         Err(error) => self.unlearned(&place.source, error),
                     };
                     let before = self.watch.is_some().then(|| mirror.clone());
-                    self.set(mirror, place, Some(value));
+                    let held = self.set(mirror, place, Some(value));
                     if let (Some(before), Some(watch)) = (before, &mut self.watch) {
                         let changed = before != *mirror;
-                        watch(effect, Moment::Set { changed });
+                        watch(effect, Moment::Set { changed, held });
                     }
                 }
-                Effect::Unset(place) => self.set(mirror, place, None),
+                Effect::Unset(place) => {
+                    self.set(mirror, place, None);
+                }
                 Effect::Delete { what, .. } => match self.eval(mirror, what) {
                     Ok(value) => {
                         for handle in handles(&value) {
@@ -558,15 +562,15 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Sets a place, or unsets it.
-    fn set(&mut self, mirror: &mut Mirror, place: &Place, value: Option<Value>) {
+    /// Sets a place, or unsets it. Whether it held anything before.
+    fn set(&mut self, mirror: &mut Mirror, place: &Place, value: Option<Value>) -> bool {
         let mut keys = Vec::with_capacity(place.keys.len());
         for key in &place.keys {
             match self.eval(mirror, key) {
                 Ok(key) => keys.push(key),
                 Err(error) => {
                     self.unlearned(&place.source, error);
-                    return;
+                    return false;
                 }
             }
         }
@@ -574,24 +578,44 @@ impl Work<'_, '_> {
             None => {
                 let old = mirror.global(place.field).cloned().unwrap_or(Value::Null);
                 mirror.set_global(place.field, changed(&old, &keys, value));
+                held(&old, &keys)
             }
             Some(entity) => match self.eval(mirror, entity) {
                 Ok(Value::Entity(handle)) => {
+                    let mut any = false;
                     mirror.update(handle, |record| {
                         let fields = Arc::make_mut(&mut record.fields);
                         if let Some(field) = fields.get_mut(place.field) {
+                            any = held(field, &keys);
                             *field = changed(field, &keys, value);
                         }
                     });
                     self.touch(handle);
+                    any
                 }
-                Ok(_) => {}
+                Ok(_) => false,
                 Err(error) => {
                     self.unlearned(&place.source, error);
+                    false
                 }
             },
         }
     }
+}
+
+/// Whether there is anything in the place at `keys` within a value.
+fn held(value: &Value, keys: &[Value]) -> bool {
+    let Some((key, rest)) = keys.split_first() else {
+        return !matches!(value, Value::Null | Value::Absent);
+    };
+    let inner = match (value, key) {
+        (Value::List(items), Value::Int(index)) => {
+            usize::try_from(*index).ok().and_then(|i| items.get(i))
+        }
+        (Value::Map(map), key) => map.get(key),
+        _ => None,
+    };
+    inner.is_some_and(|inner| held(inner, rest))
 }
 
 /// A value with the place at `keys` within it set, or unset.

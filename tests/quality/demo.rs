@@ -44,10 +44,8 @@ pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Optio
 
 /// Plans of a model, with an account of each kind that no rule makes.
 pub fn generator(model: &Arc<Model>) -> Generator {
-    let accounts = generate::account_kinds(model);
-    let accounts = accounts.into_iter().map(|kind| (kind, 1)).collect();
     let options = generate::Options {
-        accounts,
+        accounts: generate::needed_accounts(model),
         ..generate::Options::default()
     };
     Generator::new(model.clone(), options)
@@ -65,7 +63,7 @@ pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) ->
     .expect("a client");
     let generator = generator(model);
     let mut start = generator.start();
-    for kind in generate::account_kinds(model) {
+    for (kind, _) in generate::needed_accounts(model) {
         generate::give(model, &mut start, kind, &[("api_key", ADMIN_KEY.into())]);
     }
     let runner = Runner::new(model.clone(), client, start);

@@ -90,8 +90,7 @@ fn called(expr: &IdedExpr, call: &CallExpr, layout: &Layout) -> Option<Code> {
         ))
     };
     let compute = |operator, left, right| {
-        (!past(expr))
-            .then(|| Code::Arithmetic(operator, boxed(left, layout), boxed(right, layout)))
+        (!past(expr)).then(|| Code::Arithmetic(operator, boxed(left, layout), boxed(right, layout)))
     };
     match (call.func_name.as_str(), whole.as_slice()) {
         (op::LOGICAL_NOT, [inner]) => Some(Code::Not(boxed(inner, layout))),
@@ -137,7 +136,8 @@ fn looped(over: &ComprehensionExpr, layout: &Layout) -> Option<Code> {
     if past(&over.iter_range) {
         return None;
     }
-    let accumulator = |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == over.accu_var);
+    let accumulator =
+        |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == over.accu_var);
     if !accumulator(&over.result) {
         return None;
     }
@@ -149,9 +149,7 @@ fn looped(over: &ComprehensionExpr, layout: &Layout) -> Option<Code> {
     let Expr::Call(step) = &over.loop_step.expr else {
         return None;
     };
-    let every = |all: bool| {
-        matches!(&over.accu_init.expr, Expr::Literal(LiteralValue::Boolean(b)) if *b.inner() == all)
-    };
+    let every = |all: bool| matches!(&over.accu_init.expr, Expr::Literal(LiteralValue::Boolean(b)) if *b.inner() == all);
     match (step.func_name.as_str(), step.args.as_slice()) {
         (op::LOGICAL_AND, [left, asked]) if accumulator(left) && every(true) => {
             Some(Code::Every(true, make(Some(asked))))

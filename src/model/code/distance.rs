@@ -25,11 +25,10 @@ impl Code {
             Code::Field(..) => self
                 .with_derived(frame, |code, inner| code.distance(inner, want))
                 .unwrap_or_else(|| self.whole(frame, want)),
-            Code::Compare(comparison, left, right) => numbers(left, right, frame)
-                .map_or_else(
-                    || self.whole(frame, want),
-                    |(left, right)| missing(*comparison, left, right, want),
-                ),
+            Code::Compare(comparison, left, right) => numbers(left, right, frame).map_or_else(
+                || self.whole(frame, want),
+                |(left, right)| missing(*comparison, left, right, want),
+            ),
             _ => self.whole(frame, want),
         }
     }
