@@ -6,6 +6,8 @@
 mod compile;
 mod distance;
 mod evaluate;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub(super) enum Code {
     List(Vec<Code>),
     Size(Box<Code>),
     Sum(Box<Code>),
+    Sort(Box<Code>),
     Gone(Box<Code>),
     /// `all` (true) or `exists`.
     Every(bool, Loop),

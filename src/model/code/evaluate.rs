@@ -1,5 +1,5 @@
 //! Evaluation. It yields what CEL would: the same values, and no value for the same reasons, which
-//! `tests` here and the plans of every model depend on.
+//! `tests` and the plans of every model depend on.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -94,9 +94,10 @@ impl Code {
                     return Ok(!all);
                 }
                 // What the right side does not decide is as the left side was: decided neither, or without a value.
-                match right.test(frame)? == *all {
-                    true => left,
-                    false => Ok(!all),
+                match truth(&*right.eval(frame)?) {
+                    Ok(right) if right == *all => left,
+                    Ok(_) => Ok(!all),
+                    Err(stop) => left.and(Err(stop)),
                 }
             }
             Code::Conditional(condition, yes, no) => match condition.test(frame)? {
@@ -204,6 +205,10 @@ impl Code {
             }
             Code::Sum(of) => match of.eval(frame)?.as_ref() {
                 Value::List(items) => sum(items).map(Cow::Owned),
+                _ => Err(Stop::Failed),
+            },
+            Code::Sort(of) => match of.eval(frame)?.as_ref() {
+                Value::List(items) => sorted(items).map(Cow::Owned),
                 _ => Err(Stop::Failed),
             },
             Code::Collect { over, item } => {
@@ -381,12 +386,16 @@ fn derived<T>(
 
 /// `of[key]` of a map or of a list.
 fn look_up<'a>(of: Cow<'a, Value>, key: &Value) -> Seen<'a> {
+    fn at(items: &[Value], index: i64) -> Seen<'_> {
+        let item = usize::try_from(index).ok().and_then(|i| items.get(i));
+        Ok(Cow::Borrowed(item.ok_or(Stop::Failed)?))
+    }
     fn find<'v>(of: &'v Value, key: &Value) -> Seen<'v> {
         match (of, key) {
             (Value::Map(map), _) => known(map.get(key).ok_or(Stop::Failed)?),
-            (Value::List(items), Value::Int(index)) => {
-                let index = usize::try_from(*index).map_err(|_| Stop::Failed)?;
-                Ok(Cow::Borrowed(items.get(index).ok_or(Stop::Failed)?))
+            (Value::List(items), Value::Int(index)) => at(items, *index),
+            (Value::List(items), Value::Number(index)) if index.0.fract() == 0.0 => {
+                at(items, index.0 as i64)
             }
             _ => Err(Stop::Failed),
         }
@@ -485,6 +494,22 @@ fn sum(items: &[Value]) -> Result<Value, Stop> {
     })
 }
 
+/// The items in order, if they are all of one type that has one.
+fn sorted(items: &[Value]) -> Result<Value, Stop> {
+    let mut items: Vec<Value> = (items.iter())
+        .map(|item| written_out(Cow::Borrowed(item)))
+        .collect();
+    let alike = |pair: &[Value]| {
+        std::mem::discriminant(&pair[0]) == std::mem::discriminant(&pair[1])
+            && order(&pair[0], &pair[1]).is_ok()
+    };
+    if !items.windows(2).all(alike) {
+        return Err(Stop::Failed);
+    }
+    items.sort_by(|left, right| order(left, right).unwrap_or(Ordering::Equal));
+    Ok(Value::List(items.into()))
+}
+
 fn compute(operator: Operator, left: &Value, right: &Value) -> Result<Value, Stop> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => match operator {
@@ -511,6 +536,10 @@ fn compute(operator: Operator, left: &Value, right: &Value) -> Result<Value, Sto
         (Value::List(left), Value::List(right)) if matches!(operator, Operator::Add) => Ok(
             Value::List(left.iter().chain(right.iter()).cloned().collect()),
         ),
+        (Value::List(left), Value::Map(map)) if matches!(operator, Operator::Add) => {
+            let keys = map.keys().filter(|key| known(key).is_ok());
+            Ok(Value::List(left.iter().chain(keys).cloned().collect()))
+        }
         _ => Err(Stop::Failed),
     }
 }
