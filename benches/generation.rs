@@ -5,14 +5,18 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gainsay::generate::{Generator, Options};
+use gainsay::generate::{Generator, Options, needed_accounts};
 use gainsay::model::Model;
 
 fn generation(c: &mut Criterion) {
     for name in ["deep-sci-fi", "kinto"] {
         let path = format!("models/{name}.yaml");
         let model = Arc::new(Model::load(path.as_ref()).expect("the model is valid"));
-        let generator = Generator::new(model.clone(), Options::default());
+        let options = Options {
+            accounts: needed_accounts(&model),
+            ..Options::default()
+        };
+        let generator = Generator::new(model.clone(), options.clone());
         let steps = generator.plan(0).len() as u64;
         let mut group = c.benchmark_group("generation");
         group.throughput(Throughput::Elements(steps));
@@ -27,7 +31,7 @@ fn generation(c: &mut Criterion) {
         let mut group = c.benchmark_group("learning");
         group.sample_size(10);
         group.bench_function(name, |b| {
-            b.iter(|| black_box(Generator::new(model.clone(), Options::default())));
+            b.iter(|| black_box(Generator::new(model.clone(), options.clone())));
         });
         group.finish();
     }

@@ -29,8 +29,10 @@ const NEAR: usize = 4;
 /// How many rules are tried for one that clears the way.
 const KEYS: usize = 3;
 
-/// How many steps are rehearsed at most before setting out for a goal.
+/// How many steps are rehearsed at most before setting out for a goal, and how often that is halved for one that was
+/// looked for in vain before.
 const REHEARSED: usize = 200;
+const HURRIED: u8 = 3;
 
 /// Chooses the next step of a draft.
 pub(super) struct Archer<'a> {
@@ -196,7 +198,7 @@ impl Archer<'_> {
                 continue;
             };
             let step = self.take(action);
-            if let Some((next, roles)) = self.shortest(goal, recipe, 3)
+            if let Some((next, roles)) = self.shortest(goal, recipe, HURRIED)
                 && left.is_none_or(|left| recipe.steps.len() - next + 1 < left)
             {
                 self.draft.pursuit = Some(Pursuit { goal, next, roles });
@@ -217,7 +219,7 @@ impl Archer<'_> {
         let room = self.draft.left + 1;
         let least = recipe.steps.len().saturating_sub(room);
         // What was looked for in vain is not looked for as long again.
-        let rehearsed = REHEARSED >> failed.min(3);
+        let rehearsed = REHEARSED >> failed.min(HURRIED);
         let mut budget = rehearsed;
         // Whoever needs what there is nothing of must make it first.
         let lacking = |kind: &KindId| self.draft.mirror.live(*kind).next().is_none();
@@ -229,8 +231,9 @@ impl Archer<'_> {
                 return Some((first, roles));
             }
         }
+        // Others in the old roles, which seldom helps, and not where it did not.
         let mut budget = rehearsed;
-        (least == 0).then_some(())?;
+        (least == 0 && failed == 0).then_some(())?;
         let roles = self.rehearsed((goal, recipe), 0, true, &mut budget)?;
         Some((0, roles))
     }
