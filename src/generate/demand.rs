@@ -36,8 +36,8 @@ pub(super) struct Demand {
     pub want: Want,
     /// How much must be decided before: 0 is the principal, then come the picks, then the arguments.
     pub ready: usize,
-    /// Whether it needs the names that the rule gives to expressions.
-    pub lets: bool,
+    /// Which of the names that the rule gives to expressions it needs.
+    lets: Vec<bool>,
 }
 
 /// All that an outcome asks for.
@@ -49,6 +49,15 @@ pub(super) struct Demands {
 }
 
 impl Demand {
+    /// What it needs of what the rule gives names to.
+    pub fn lets<'a>(
+        &'a self,
+        rule: &'a Rule,
+    ) -> impl Iterator<Item = &'a (Arc<str>, Expression)> {
+        let needed = rule.lets.iter().zip(&self.lets);
+        needed.filter(|(_, needed)| **needed).map(|(named, _)| named)
+    }
+
     pub fn expression<'a>(&'a self, rule: &'a Rule) -> Option<&'a Expression> {
         match &self.which {
             Which::Requirement(index) => Some(&rule.requires[*index].that),
@@ -80,7 +89,7 @@ impl Demands {
                 which,
                 want,
                 ready: 0,
-                lets: false,
+                lets: Vec::new(),
             };
             if let Some(expression) = demand.expression(rule) {
                 let (ready, lets) = ready(rule, &expression.uses);
@@ -144,10 +153,9 @@ pub(super) fn with_lets(rule: &Rule, mut uses: Uses) -> Uses {
     uses
 }
 
-/// The position after which everything is decided that an expression uses, and whether it uses a `let`.
-fn ready(rule: &Rule, uses: &Uses) -> (usize, bool) {
+/// The position after which everything is decided that an expression uses, and which names of the rule's it needs.
+fn ready(rule: &Rule, uses: &Uses) -> (usize, Vec<bool>) {
     let mut position = 0;
-    let mut lets = false;
     for (index, pick) in rule.picks.iter().enumerate() {
         if uses.variables.contains(pick.name.as_ref()) {
             position = position.max(1 + index);
@@ -158,9 +166,13 @@ fn ready(rule: &Rule, uses: &Uses) -> (usize, bool) {
             position = position.max(1 + rule.picks.len() + index);
         }
     }
-    for (name, expression) in &rule.lets {
-        if uses.variables.contains(name.as_ref()) {
-            lets = true;
+    let mut lets = vec![false; rule.lets.len()];
+    let mut used = uses.clone();
+    // Names see only those before them.
+    for (index, (name, expression)) in rule.lets.iter().enumerate().rev() {
+        if used.variables.contains(name.as_ref()) {
+            lets[index] = true;
+            used.add(&expression.uses);
             position = position.max(ready(rule, &expression.uses).0);
         }
     }
@@ -177,7 +189,7 @@ fn deciding(rule: &Rule, demands: &[Demand]) -> Vec<bool> {
     for demand in demands {
         if let Some(expression) = demand.expression(rule) {
             mark(&expression.uses, &mut deciding);
-            if demand.lets {
+            if demand.lets.contains(&true) {
                 rule.lets
                     .iter()
                     .for_each(|(_, expression)| mark(&expression.uses, &mut deciding));

@@ -260,9 +260,7 @@ impl Search<'_, '_> {
         let model = &self.bow.prepared.model;
         let mirror = self.bow.mirror;
         let depth = self.names.len();
-        if demand.lets {
-            model.bind_lets(&mut self.names, mirror, &self.rule.lets);
-        }
+        model.bind_lets(&mut self.names, mirror, demand.lets(self.rule));
         let mut scope = model.scope(mirror, &self.names);
         scope.before = Some(mirror);
         let truth = expression.eval_bool(&scope).ok();

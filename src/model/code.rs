@@ -40,6 +40,8 @@ pub(super) enum Code {
     Size(Box<Code>),
     Sum(Box<Code>),
     Sort(Box<Code>),
+    /// In lower case, as far as ASCII goes.
+    Lower(Box<Code>),
     Gone(Box<Code>),
     /// `all` (true) or `exists`.
     Every(bool, Loop),

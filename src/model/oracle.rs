@@ -273,7 +273,12 @@ impl Model {
     }
 
     /// Binds names whose expressions have a value; the others stay unbound, which is unknown.
-    pub fn bind_lets(&self, names: &mut Names, mirror: &Mirror, lets: &[(Arc<str>, Expression)]) {
+    pub fn bind_lets<'e>(
+        &self,
+        names: &mut Names,
+        mirror: &Mirror,
+        lets: impl IntoIterator<Item = &'e (Arc<str>, Expression)>,
+    ) {
         for (name, expression) in lets {
             let value = {
                 let scope = Scope {

@@ -87,15 +87,13 @@ pub fn handle(kind: u16, step: u32) -> Handle {
 }
 
 fn step(id: u32, rule: usize, actor: Actor, picks: Vec<Picked>, args: Vec<Value>) -> Step {
-    Step {
-        id,
-        action: Action {
-            rule,
-            actor,
-            picks,
-            args,
-        },
-    }
+    let action = Action {
+        rule,
+        actor,
+        picks,
+        args,
+    };
+    Step::new(id, action)
 }
 
 fn register(id: u32) -> Step {

@@ -317,15 +317,13 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
             .ok_or_else(|| missing(&arg.name))?;
         args.push(read_value(model, json, at)?);
     }
-    Ok(Step {
-        id: step.id,
-        action: Action {
-            rule: position,
-            actor,
-            picks,
-            args,
-        },
-    })
+    let action = Action {
+        rule: position,
+        actor,
+        picks,
+        args,
+    };
+    Ok(Step::new(step.id, action))
 }
 
 fn read_handle(model: &Model, text: &str, at: Option<u32>) -> Result<Handle, PlanError> {

@@ -126,6 +126,7 @@ fn called(expr: &IdedExpr, call: &CallExpr, layout: &Layout) -> Option<Code> {
         ("size", [of]) => Some(Code::Size(boxed(of, layout))),
         ("sum", [of]) if call.target.is_none() => Some(Code::Sum(boxed(of, layout))),
         ("sort", [of]) if call.target.is_some() => Some(Code::Sort(boxed(of, layout))),
+        ("lowerAscii", [of]) if call.target.is_some() => Some(Code::Lower(boxed(of, layout))),
         ("gone", [of]) if call.target.is_none() => Some(Code::Gone(boxed(of, layout))),
         ("absent", []) => Some(Code::Constant(Value::Absent)),
         _ => None,

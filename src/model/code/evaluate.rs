@@ -211,6 +211,12 @@ impl Code {
                 Value::List(items) => sorted(items).map(Cow::Owned),
                 _ => Err(Stop::Failed),
             },
+            Code::Lower(of) => match of.eval(frame)? {
+                of if matches!(*of, Value::Text(_) | Value::Fresh(..)) => {
+                    Ok(Cow::Owned(Value::text(text(&of).to_ascii_lowercase())))
+                }
+                _ => Err(Stop::Failed),
+            },
             Code::Collect { over, item } => {
                 let mut items = Vec::new();
                 over.each(frame, |inner| {

@@ -177,6 +177,7 @@ fn expression() -> impl Strategy<Value = String> {
             1 => (of.clone(), call).prop_map(|(of, call)| format!("{call}({of})")),
             1 => of.clone().prop_map(|of| format!("has({of}.k)")),
             1 => of.clone().prop_map(|of| format!("{of}.sort()")),
+            1 => of.clone().prop_map(|of| format!("{of}.lowerAscii()")),
             1 => two.clone().prop_map(|(a, b)| format!("[{a}, {b}, {a}].sort()")),
             1 => (two.clone()).prop_map(|(of, key)| format!("{of}[{key}]")),
             1 => (two.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
