@@ -50,12 +50,11 @@ pub(super) struct Demands {
 
 impl Demand {
     /// What it needs of what the rule gives names to.
-    pub fn lets<'a>(
-        &'a self,
-        rule: &'a Rule,
-    ) -> impl Iterator<Item = &'a (Arc<str>, Expression)> {
+    pub fn lets<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = &'a (Arc<str>, Expression)> {
         let needed = rule.lets.iter().zip(&self.lets);
-        needed.filter(|(_, needed)| **needed).map(|(named, _)| named)
+        needed
+            .filter(|(_, needed)| **needed)
+            .map(|(named, _)| named)
     }
 
     pub fn expression<'a>(&'a self, rule: &'a Rule) -> Option<&'a Expression> {

@@ -46,7 +46,7 @@ impl Options {
         let outcomes: usize = (model.rules.iter())
             .map(|rule| rule.outcomes(model).len())
             .sum();
-        (outcomes / 40 * 10).max(50)
+        (outcomes.div_ceil(40) * 10).max(50)
     }
 }
 

@@ -36,6 +36,10 @@ const NEAR: usize = 16;
 /// How long the dives are, round after round.
 const DIVES: [usize; 6] = [8, 16, 24, 32, 40, 48];
 
+/// How often outcomes that are still missing then are dived for again: they are few, and what was missed by chance may be
+/// met by it.
+const LAST_ROUNDS: usize = 12;
+
 /// How many steps are compared at each step of a dive.
 const CHOICES: usize = 3;
 
@@ -162,11 +166,17 @@ impl<'a> Explorer<'a> {
         let goals = &self.prepared.goals;
         // Ways are many, and some are none: whoever is not near one soon never will be.
         let near = DIVES.into_iter().filter(|length| *length <= NEAR);
-        let dives = (DIVES.into_iter().map(|length| (length, false)))
-            .chain(near.map(|length| (length, true)));
-        for (length, ways) in dives {
+        // How long they are, whether they are for ways, and how many thirds of what may be spent are gone after them.
+        let dives = (DIVES.into_iter().map(|length| (length, false, 2)))
+            .chain(near.map(|length| (length, true, 3)))
+            .chain(
+                (0..LAST_ROUNDS)
+                    .flat_map(|_| DIVES)
+                    .map(|length| (length, false, 4)),
+            );
+        for (length, ways, thirds) in dives {
             for goal in self.open.clone() {
-                if self.exhausted(ways) {
+                if self.exhausted(thirds) {
                     break;
                 }
                 if goals[goal].way.is_some() == ways && self.open.contains(&goal) {
@@ -349,9 +359,9 @@ impl<'a> Explorer<'a> {
         })
     }
 
-    /// Whether enough was done for outcomes, or for all.
-    fn exhausted(&self, ways: bool) -> bool {
-        let share = self.prepared.goals.len() * if ways { 3 } else { 2 } / 3;
+    /// Whether so many thirds of what may be spent are gone.
+    fn exhausted(&self, thirds: usize) -> bool {
+        let share = self.prepared.goals.len() * thirds / 3;
         self.spent >= BUDGET * share || self.shots >= SHOTS * share
     }
 
@@ -589,7 +599,7 @@ impl<'a> Explorer<'a> {
             }
             at = self.keep(after);
             let ways = self.prepared.goals[goal].way.is_some();
-            if !self.open.contains(&goal) || self.exhausted(ways) {
+            if !self.open.contains(&goal) || self.exhausted(if ways { 3 } else { 4 }) {
                 return;
             }
         }

@@ -14,7 +14,7 @@ const SHARE: usize = 80;
 const DEEP: usize = 4;
 
 /// How often a goal may be somebody's turn in a round.
-const CHANCES: u8 = 5;
+const CHANCES: u8 = 9;
 
 /// What a seed is for.
 #[derive(Clone, Debug, Default)]

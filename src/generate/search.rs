@@ -345,6 +345,19 @@ impl Search<'_, '_> {
         pool
     }
 
+    /// Arguments that are computed from what never was are computed from something of its kind. False where there is none.
+    fn stand_in(&mut self) -> bool {
+        let Outcome::Absent(index) = self.outcome else {
+            return true;
+        };
+        let pick = &self.rule.picks[index];
+        let other = self.bow.mirror.live(pick.kind).next_back();
+        if let Some(other) = other {
+            self.names.bind(pick.name.clone(), Value::Entity(other));
+        }
+        other.is_some()
+    }
+
     /// Decides the next argument that something depends on; the others come last, where nothing can fail any more.
     fn argument(&mut self, from: usize) -> bool {
         let rule = self.rule;
@@ -410,12 +423,17 @@ impl Search<'_, '_> {
     fn draw(&mut self, index: usize, hint: &Hint) -> Option<Value> {
         let prepared = self.bow.prepared;
         let drawer = &prepared.drawers[self.number][index];
+        let depth = self.names.len();
+        let lonely = !self.stand_in();
         let scope = prepared.model.scope(self.bow.mirror, &self.names);
-        match hint {
+        let value = match hint {
             Hint::Any => drawer.draw(self.bow.runner, &scope, self.bow.fresh),
             Hint::Value(value) => Some(value.clone()),
             Hint::Path(path) => drawer.draw_along(path, self.bow.runner, &scope, self.bow.fresh),
-        }
+        };
+        self.names.truncate(depth);
+        // What cannot be computed cannot be sent.
+        value.filter(|value| !lonely || *value != Value::Unknown)
     }
 
     /// The values to try for an argument that decides, in order.
@@ -454,10 +472,14 @@ impl Search<'_, '_> {
             values.extend(self.near(&arg.domain));
         }
         let late = self.bow.chance(60);
+        let depth = self.names.len();
+        let lonely = !self.stand_in();
         let scope = prepared.model.scope(self.bow.mirror, &self.names);
         let drawer = &prepared.drawers[self.number][index];
         let first = values.len();
         drawer.variety(self.bow.runner, &scope, self.bow.fresh, &mut values);
+        self.names.truncate(depth);
+        values.retain(|value| !lonely || *value != Value::Unknown);
         if late && !refused {
             values.rotate_left(first);
         }

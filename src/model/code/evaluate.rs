@@ -75,12 +75,12 @@ fn truth(value: &Value) -> Result<bool, Stop> {
 }
 
 impl Code {
-    /// The value; strings that are new in every run are written out, as they are wherever an expression yields them.
+    /// The value. A string that is new in every run stays one: written out, it would be none of that run's.
     pub fn value(&self, frame: &Frame<'_>) -> Result<Value, Stop> {
         let value = self.eval(frame)?;
         match value.has_unknown() {
             true => Err(Stop::Unknown),
-            false => Ok(written_out(value)),
+            false => Ok(value.into_owned()),
         }
     }
 
@@ -421,7 +421,8 @@ fn text(value: &Value) -> Cow<'_, str> {
     }
 }
 
-fn written_out(value: Cow<'_, Value>) -> Value {
+/// The value with strings that are new in every run as texts, which is how CEL knows them.
+pub(super) fn written_out(value: Cow<'_, Value>) -> Value {
     fn needs(value: &Value) -> bool {
         match value {
             Value::Fresh(..) => true,

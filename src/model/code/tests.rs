@@ -1,6 +1,7 @@
 //! Compiled expressions against CEL's own interpreter: of thousands of expressions that are drawn, over all kinds of
 //! values, both must say the same.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use ordered_float::OrderedFloat;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use super::evaluate::written_out;
 use super::{Code, Frame, Stop};
 use crate::model::expression::{
     EvalError, Expression, KindLayout, Layout, Names, Scope, Uses, by_cel, environment,
@@ -135,7 +137,8 @@ impl World {
                 EvalError::Failed(_) => Stop::Failed,
             });
         let code = Code::compile(&ast, &self.layout);
-        (code.value(&Frame::of(&scope)), cel)
+        let value = code.value(&Frame::of(&scope));
+        (value.map(|value| written_out(Cow::Owned(value))), cel)
     }
 }
 
@@ -200,6 +203,16 @@ proptest! {
         prop_assume!(environment().parser().parse(&text).is_ok());
         let (code, cel) = World::new().both(&text);
         prop_assert_eq!(code, cel, "{}", text);
+    }
+}
+
+#[test]
+fn what_is_new_in_every_run_stays_so() {
+    let world = World::new();
+    for text in ["fresh", "false ? text : fresh", "[fresh][0]"] {
+        let code = Code::compile(&parse(text), &world.layout);
+        let value = code.value(&Frame::of(&world.scope()));
+        assert_eq!(value, Ok(Value::Fresh("t".into(), 1)), "{text}");
     }
 }
 
