@@ -13,7 +13,7 @@ use crate::model::expression::{Expression, KindLayout, Uses};
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{KindId, Value};
-use crate::model::walk::{children, rewrite};
+use crate::model::walk::{children, compares, rewrite};
 use crate::model::{By, Effect, Model, Rule};
 
 use super::demand::Want;
@@ -392,19 +392,8 @@ pub(super) fn decides(expression: &Expression) -> bool {
     let Expr::Call(call) = &expression.ast().expr else {
         return false;
     };
-    matches!(
-        call.func_name.as_str(),
-        op::LOGICAL_AND
-            | op::LOGICAL_OR
-            | op::LOGICAL_NOT
-            | op::EQUALS
-            | op::NOT_EQUALS
-            | op::LESS
-            | op::LESS_EQUALS
-            | op::GREATER
-            | op::GREATER_EQUALS
-            | op::IN
-    )
+    let name = call.func_name.as_str();
+    compares(name) || matches!(name, op::LOGICAL_AND | op::LOGICAL_OR | op::LOGICAL_NOT)
 }
 
 /// The name that an expression consists of.

@@ -89,7 +89,10 @@ pub(super) struct Move {
 impl Draft {
     /// Takes an action as the next step: what the model predicts of it is assumed.
     pub fn take(&mut self, prepared: &Prepared, action: Action) -> (Step, Option<Rehearsed>) {
-        let step = Step::new(self.next_step, action);
+        let step = Step {
+            id: self.next_step,
+            action,
+        };
         self.next_step += 1;
         let before = self.mirror.clone();
         let rehearsed = rehearse_step(&prepared.model, &mut self.mirror, &step);

@@ -21,19 +21,6 @@ pub struct Step {
     pub id: u32,
     /// What is attempted.
     pub action: Action,
-    /// How it is sent.
-    pub delivery: Delivery,
-}
-
-/// How a step is sent.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Delivery {
-    /// As any client does.
-    #[default]
-    Once,
-    /// The request of an earlier step again, byte by byte: as a client sends it that got no answer, or a proxy. Its
-    /// action is that step's.
-    Again(u32),
 }
 
 impl Plan {
@@ -54,23 +41,6 @@ impl Plan {
 }
 
 impl Step {
-    /// A step that is sent as any client does.
-    pub fn new(id: u32, action: Action) -> Step {
-        Step {
-            id,
-            action,
-            delivery: Delivery::Once,
-        }
-    }
-
-    /// The step whose request this one sends again, if it does.
-    pub fn again(&self) -> Option<u32> {
-        match self.delivery {
-            Delivery::Once => None,
-            Delivery::Again(of) => Some(of),
-        }
-    }
-
     /// The entities that the step names: who acts, what it is about, and what its arguments refer to.
     pub fn names(&self) -> Vec<Handle> {
         let mut out: Vec<Handle> = match self.action.actor {

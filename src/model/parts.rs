@@ -3,6 +3,8 @@
 use cel::IdedExpr;
 use cel::common::ast::{Expr, LiteralValue, operators as op};
 
+use super::walk::compares;
+
 /// Collects both sides of every comparison, outside of comprehensions, whose variables nobody could show.
 pub(super) fn compared<'a>(expr: &'a IdedExpr, out: &mut Vec<&'a IdedExpr>) {
     let Expr::Call(call) = &expr.expr else {
@@ -12,16 +14,7 @@ pub(super) fn compared<'a>(expr: &'a IdedExpr, out: &mut Vec<&'a IdedExpr>) {
         (op::LOGICAL_AND | op::LOGICAL_OR, args) => args.iter().for_each(|a| compared(a, out)),
         (op::LOGICAL_NOT, [inner]) => compared(inner, out),
         (op::CONDITIONAL, args) => args.iter().for_each(|a| compared(a, out)),
-        (
-            op::EQUALS
-            | op::NOT_EQUALS
-            | op::LESS
-            | op::LESS_EQUALS
-            | op::GREATER
-            | op::GREATER_EQUALS
-            | op::IN,
-            [left, right],
-        ) => {
+        (name, [left, right]) if compares(name) => {
             for side in [left, right] {
                 if !matches!(side.expr, Expr::Literal(_)) && !out.contains(&side) {
                     out.push(side);

@@ -53,6 +53,20 @@ fn children_mut(expr: &mut IdedExpr) -> Vec<&mut IdedExpr> {
     }
 }
 
+/// Whether a call of this name compares two things.
+pub fn compares(name: &str) -> bool {
+    matches!(
+        name,
+        op::EQUALS
+            | op::NOT_EQUALS
+            | op::LESS
+            | op::LESS_EQUALS
+            | op::GREATER
+            | op::GREATER_EQUALS
+            | op::IN
+    )
+}
+
 /// Changes an expression and all that it is made of, from the leaves up.
 pub fn rewrite(expr: &mut IdedExpr, change: &mut dyn FnMut(&mut IdedExpr)) {
     for child in children_mut(expr) {

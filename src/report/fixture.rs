@@ -93,7 +93,7 @@ fn step(id: u32, rule: usize, actor: Actor, picks: Vec<Picked>, args: Vec<Value>
         picks,
         args,
     };
-    Step::new(id, action)
+    Step { id, action }
 }
 
 fn register(id: u32) -> Step {

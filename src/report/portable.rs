@@ -323,7 +323,10 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
         picks,
         args,
     };
-    Ok(Step::new(step.id, action))
+    Ok(Step {
+        id: step.id,
+        action,
+    })
 }
 
 fn read_handle(model: &Model, text: &str, at: Option<u32>) -> Result<Handle, PlanError> {

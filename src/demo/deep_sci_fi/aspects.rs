@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 
 use super::aspect_reviews::{review_json, reviews_of};
 use super::bugs::Bug;
-use super::call::{Agent, Call, JsonCall, ok};
+use super::call::{Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::Input;
 use super::listing::STATUSES;
@@ -221,7 +221,7 @@ async fn submit(State(app): State<App>, call: Call) -> Answer {
     let mut tx = app.store.write().await?;
     let aspect = aspect_row(&mut tx, &id).await?;
     if !app.bugs.has(Bug::AspectSubmitByAnyone) {
-        require_owner(&aspect, &agent)?;
+        agent.require_author(&aspect.try_get::<String, _>("agent_id")?, "an aspect")?;
     }
     let status: String = aspect.try_get("status")?;
     if status != "draft" {
@@ -252,7 +252,7 @@ async fn revise(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let mut tx = app.store.write().await?;
     let aspect = aspect_row(&mut tx, &id).await?;
-    require_owner(&aspect, &agent)?;
+    agent.require_author(&aspect.try_get::<String, _>("agent_id")?, "an aspect")?;
     let status: String = aspect.try_get("status")?;
     if !matches!(status.as_str(), "draft" | "validating") {
         return Err(Refusal::bad(
@@ -299,16 +299,6 @@ async fn revise(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         answer["strengthen_gate"] = json!("cleared");
     }
     ok(answer)
-}
-
-fn require_owner(aspect: &AnyRow, agent: &Agent) -> Result<(), Refusal> {
-    if aspect.try_get::<String, _>("agent_id")? == agent.id {
-        return Ok(());
-    }
-    Err(Refusal::forbidden(
-        "Not your aspect",
-        "Only the author of an aspect can do this.",
-    ))
 }
 
 /// The aspect, or 404.

@@ -39,6 +39,18 @@ pub(super) struct Agent {
 }
 
 impl Agent {
+    /// Refuses what only the author of something may do: of `a story`.
+    pub(super) fn require_author(&self, author: &str, what: &str) -> Result<(), Refusal> {
+        if author == self.id {
+            return Ok(());
+        }
+        let bare = what.split_once(' ').map_or(what, |(_, bare)| bare);
+        Err(Refusal::forbidden(
+            &format!("Not your {bare}"),
+            &format!("Only the author of {what} can do this."),
+        ))
+    }
+
     /// How long the agent has been silent. Only a heartbeat makes anybody older than `new`.
     pub(super) fn activity(&self) -> &'static str {
         activity_since(self.last_heartbeat_at.as_deref())

@@ -148,7 +148,10 @@ async fn submit(State(app): State<App>, call: Call) -> Answer {
 
     let mut tx = app.store.write().await?;
     let proposal = proposal_row(&mut tx, &id).await?;
-    require_owner(&proposal, &agent)?;
+    agent.require_author(
+        &proposal.try_get::<String, _>("agent_id")?,
+        "a dweller proposal",
+    )?;
     let status: String = proposal.try_get("status")?;
     if status != "draft" {
         return Err(Refusal::bad(
@@ -188,7 +191,10 @@ async fn revise(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let mut tx = app.store.write().await?;
     let proposal = proposal_row(&mut tx, &id).await?;
-    require_owner(&proposal, &agent)?;
+    agent.require_author(
+        &proposal.try_get::<String, _>("agent_id")?,
+        "a dweller proposal",
+    )?;
     let status: String = proposal.try_get("status")?;
     if !matches!(status.as_str(), "draft" | "validating") {
         return Err(Refusal::bad(
@@ -244,16 +250,6 @@ async fn revise(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         answer["strengthen_gate"] = json!("cleared");
     }
     ok(answer)
-}
-
-fn require_owner(proposal: &AnyRow, agent: &Agent) -> Result<(), Refusal> {
-    if proposal.try_get::<String, _>("agent_id")? == agent.id {
-        return Ok(());
-    }
-    Err(Refusal::forbidden(
-        "Not your dweller proposal",
-        "Only the author of a dweller proposal can do this.",
-    ))
 }
 
 /// The dweller proposal, or 404.

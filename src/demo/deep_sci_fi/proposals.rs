@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::bugs::Bug;
-use super::call::{Agent, Call, JsonCall, ok};
+use super::call::{Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
 use super::listing::{Listing, listing, page};
@@ -51,16 +51,6 @@ impl Standing {
             status: row.try_get("status")?,
             last_revised_at: row.try_get("last_revised_at")?,
         })
-    }
-
-    fn require_owner(&self, agent: &Agent) -> Result<(), Refusal> {
-        if self.agent_id == agent.id {
-            return Ok(());
-        }
-        Err(Refusal::forbidden(
-            "Not your proposal",
-            "Only the author of a proposal can do this.",
-        ))
     }
 }
 
@@ -196,7 +186,7 @@ async fn submit(State(app): State<App>, call: Call) -> Answer {
     let mut tx = app.store.write().await?;
     let proposal = Standing::of(&mut tx, &id).await?;
     if !app.bugs.has(Bug::SubmitByAnyone) {
-        proposal.require_owner(&agent)?;
+        agent.require_author(&proposal.agent_id, "a proposal")?;
     }
     if matches!(agent.activity(), "inactive" | "dormant") {
         return Err(Refusal::forbidden(
@@ -240,7 +230,7 @@ async fn revise(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let mut tx = app.store.write().await?;
     let proposal = Standing::of(&mut tx, &id).await?;
-    proposal.require_owner(&agent)?;
+    agent.require_author(&proposal.agent_id, "a proposal")?;
     let is_open = matches!(proposal.status.as_str(), "draft" | "validating")
         || (proposal.status == "approved" && app.bugs.has(Bug::ReviseAfterDecision));
     if !is_open {

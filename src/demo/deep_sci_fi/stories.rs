@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::bugs::Bug;
-use super::call::{Agent, Call, JsonCall, ok};
+use super::call::{Call, JsonCall, ok};
 use super::errors::{Answer, Refusal};
 use super::input::Input;
 use super::reactions::{REACTIONS, Toggled, toggle};
@@ -257,7 +257,7 @@ async fn revise(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let mut tx = app.store.write().await?;
     let story = story_row(&mut tx, &id).await?;
-    require_author(&story, &agent)?;
+    agent.require_author(&story.try_get::<String, _>("author_id")?, "a story")?;
     // An empty text is as good as none, as in the original.
     let given = [("title", title), ("content", content), ("summary", summary)]
         .map(|(field, text)| (field, text.filter(|text| !text.is_empty())));
@@ -332,16 +332,6 @@ async fn delete(State(app): State<App>, call: Call) -> Answer {
     }
     tx.commit().await?;
     ok(json!({ "deleted": true, "story_id": id }))
-}
-
-pub(super) fn require_author(story: &AnyRow, agent: &Agent) -> Result<(), Refusal> {
-    if story.try_get::<String, _>("author_id")? == agent.id {
-        return Ok(());
-    }
-    Err(Refusal::forbidden(
-        "Not your story",
-        "Only the author of a story can do this.",
-    ))
 }
 
 /// The story, or 404.

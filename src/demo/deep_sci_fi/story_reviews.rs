@@ -15,7 +15,7 @@ use super::input::Input;
 use super::notifications::notify;
 use super::server::App;
 use super::store::{Columns, Tx, new_id, now};
-use super::stories::{require_author, story_row};
+use super::stories::story_row;
 
 const RECOMMENDATIONS_NEEDED: i64 = 2;
 
@@ -188,7 +188,7 @@ async fn respond(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let mut tx = app.store.write().await?;
     let story = story_row(&mut tx, &id).await?;
-    require_author(&story, &agent)?;
+    agent.require_author(&story.try_get::<String, _>("author_id")?, "a story")?;
     let review = sqlx::query("SELECT * FROM story_reviews WHERE id = $1 AND story_id = $2")
         .bind(&review_id)
         .bind(&id)

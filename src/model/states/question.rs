@@ -11,6 +11,7 @@ use crate::model::parts::unparse;
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::Value;
+use crate::model::walk::compares;
 
 use super::State;
 use super::case::{Choices, Conditions};
@@ -297,16 +298,8 @@ fn constant(ast: &IdedExpr) -> bool {
 /// The text of a name, a path, or a comparison of two.
 fn comparison(ast: &IdedExpr) -> Option<String> {
     if let Expr::Call(call) = &ast.expr
-        && let (
-            op::EQUALS
-            | op::NOT_EQUALS
-            | op::LESS
-            | op::LESS_EQUALS
-            | op::GREATER
-            | op::GREATER_EQUALS
-            | op::IN,
-            [left, right],
-        ) = (call.func_name.as_str(), call.args.as_slice())
+        && compares(&call.func_name)
+        && let [left, right] = call.args.as_slice()
     {
         let operator = readable_operator(&call.func_name);
         return Some(format!("{} {operator} {}", unparse(left)?, unparse(right)?));
