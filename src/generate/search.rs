@@ -464,8 +464,9 @@ impl Search<'_, '_> {
             .all
             .iter()
             .any(|d| d.want == Want::False && d.ready > self.rule.picks.len());
-        // What collides, and what lies on either side of a limit, is drawn from what there is.
-        if refused || self.bow.chance(10) {
+        // What collides, and what lies on either side of a limit, is drawn from what there is; what is to be unique only
+        // where a refusal is aimed at.
+        if refused || self.bow.chance(10) && !is_unique(&arg.domain) {
             self.known(&arg.name, &arg.domain, &mut values);
         }
         if self.bow.chance(50) {
@@ -541,5 +542,15 @@ impl Search<'_, '_> {
         let delta = [-1, 0, 1][self.bow.below(3)];
         let value = Value::Int(numbers[choice].saturating_add(delta));
         domain.contains(&value).then_some(value)
+    }
+}
+
+/// Whether values of a domain are meant to be new each time.
+fn is_unique(domain: &Domain) -> bool {
+    match domain {
+        Domain::Unique { .. } => true,
+        Domain::OneOf(domains) => domains.iter().any(is_unique),
+        Domain::Optional(inner) => is_unique(inner),
+        _ => false,
     }
 }

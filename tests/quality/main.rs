@@ -17,8 +17,9 @@ use demo::{Found, hunt};
 const MOST_REPLAYS: u32 = 30;
 const MEDIAN_REPLAYS: u32 = 4;
 
-/// What 25 seeds do not find.
-const ELUSIVE: &[Bug] = &[Bug::StoryReviewsNotBlind];
+/// What 25 seeds do not find: that a history shows what was not asked for is seen only by whoever has news, has read
+/// some of it, and asks for the other.
+const ELUSIVE: &[Bug] = &[Bug::HistoryFilterInverted];
 
 /// What takes more live runs: that the feed forgets its limit shows only once there is more news than a page holds, which
 /// takes some thirty steps, and the model knows of no reason for any of them.
@@ -50,6 +51,7 @@ async fn every_planted_bug_is_found_and_boiled_down() {
     }
     println!("{}", demo::table(&found));
     let mut replays: Vec<u32> = Vec::new();
+    let mut long: Vec<String> = Vec::new();
     for (bug, found) in &found {
         let Some(Found { counterexample, .. }) = found else {
             continue;
@@ -58,10 +60,12 @@ async fn every_planted_bug_is_found_and_boiled_down() {
         let standing = counterexample.standing;
         assert!(standing.certain(), "{bug}: {standing:?}");
         let taken = counterexample.replays;
-        let bounded = taken <= MOST_REPLAYS || STUBBORN.contains(bug);
-        assert!(bounded, "{bug} took {taken} replays");
+        if taken > MOST_REPLAYS && !STUBBORN.contains(bug) {
+            long.push(format!("{bug}: {taken}"));
+        }
         replays.push(taken);
     }
+    assert!(long.is_empty(), "too many replays: {long:?}");
     let missed = found.iter().filter(|(_, found)| found.is_none());
     let missed: Vec<&str> = missed.map(|(bug, _)| bug.name()).collect();
     assert!(missed.is_empty(), "not found in 25 seeds: {missed:?}");
