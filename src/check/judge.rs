@@ -289,9 +289,7 @@ impl Judge {
             return fitting.first().copied();
         }
         let model = &self.model;
-        let mut names = model.names(action, false);
-        bind_answer(&mut names, Some(answer));
-        model.bind_lets(&mut names, &self.mirror, &model.rules[action.rule].lets);
+        let names = model.all_names(&self.mirror, action, Some(answer));
         let scope = model.scope(&self.mirror, &names);
         let told = fitting.iter().find(|outcome| match outcome {
             Outcome::Ok(n) => model.rules[action.rule].successes[*n]

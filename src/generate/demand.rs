@@ -154,28 +154,17 @@ pub(super) fn with_lets(rule: &Rule, mut uses: Uses) -> Uses {
 
 /// The position after which everything is decided that an expression uses, and which names of the rule's it needs.
 fn ready(rule: &Rule, uses: &Uses) -> (usize, Vec<bool>) {
-    let mut position = 0;
-    for (index, pick) in rule.picks.iter().enumerate() {
-        if uses.variables.contains(pick.name.as_ref()) {
-            position = position.max(1 + index);
-        }
-    }
-    for (index, arg) in rule.args.iter().enumerate() {
-        if uses.variables.contains(arg.name.as_ref()) {
-            position = position.max(1 + rule.picks.len() + index);
-        }
-    }
-    let mut lets = vec![false; rule.lets.len()];
-    let mut used = uses.clone();
-    // Names see only those before them.
-    for (index, (name, expression)) in rule.lets.iter().enumerate().rev() {
-        if used.variables.contains(name.as_ref()) {
-            lets[index] = true;
-            used.add(&expression.uses);
-            position = position.max(ready(rule, &expression.uses).0);
-        }
-    }
-    (position, lets)
+    let used = with_lets(rule, uses.clone()).variables;
+    let picks = rule.picks.iter().map(|pick| &pick.name);
+    let args = rule.args.iter().map(|arg| &arg.name);
+    let position = (1..)
+        .zip(picks.chain(args))
+        .filter(|(_, name)| used.contains(name.as_ref()))
+        .map(|(position, _)| position)
+        .max();
+    let lets = rule.lets.iter();
+    let lets = lets.map(|(name, _)| used.contains(name.as_ref())).collect();
+    (position.unwrap_or(0), lets)
 }
 
 fn deciding(rule: &Rule, demands: &[Demand]) -> Vec<bool> {

@@ -102,7 +102,7 @@ impl Draft {
             prepared.mark_reached(&mut self.reached, &before, &step.action, assumed);
             let reached = &self.reached;
             self.wanted.retain(|wanted| !reached[wanted.goal]);
-            if rehearsed.assumed.is_ok() {
+            if assumed.is_ok() {
                 for wanted in &mut self.wanted {
                     let wakers = &prepared.goals[wanted.goal].wakers;
                     wanted.asleep &= !wakers.get(rule).copied().unwrap_or(true);

@@ -24,7 +24,7 @@ use super::recipe::Recipe;
 use super::rehearsal::start;
 use super::rota::{ROUND, Rest, Turn};
 use super::statics::Statics;
-use super::ways::{Way, taken, ways};
+use super::ways::{Way, distances, ways};
 
 /// What plans are made of, beside the model and the seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -392,9 +392,9 @@ impl Prepared {
             .filter(|goal| !reached[**goal] && self.goals[**goal].outcome == outcome)
             .filter_map(|goal| Some((*goal, self.goals[*goal].way.as_ref()?)))
             .unzip();
-        let taken = taken(&ways, &self.model, mirror, action, outcome);
-        for (goal, taken) in goals.into_iter().zip(taken) {
-            reached[goal] = taken;
+        let distances = distances(&ways, &self.model, mirror, action, outcome);
+        for (goal, distance) in goals.into_iter().zip(distances) {
+            reached[goal] = distance == 0.0;
         }
     }
 }

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::domain::Domain;
-use crate::model::expression::{Names, Uses};
+use crate::model::expression::Uses;
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Effect};
@@ -180,7 +180,7 @@ impl<'a> Explorer<'a> {
                     break;
                 }
                 if goals[goal].way.is_some() == ways && self.open.contains(&goal) {
-                    self.dive(goal, length);
+                    self.dive(goal, length, thirds);
                 }
             }
         }
@@ -556,8 +556,8 @@ impl<'a> Explorer<'a> {
         steps
     }
 
-    /// Goes for a goal from the nearest of some landmarks.
-    fn dive(&mut self, goal: usize, length: usize) {
+    /// Goes for a goal from the nearest of some landmarks, until so many thirds of what may be spent are gone.
+    fn dive(&mut self, goal: usize, length: usize, thirds: usize) {
         self.diving = Some(goal);
         let mut at = 0;
         let mut distance = f64::INFINITY;
@@ -601,8 +601,7 @@ impl<'a> Explorer<'a> {
                 }
             }
             at = self.keep(after);
-            let ways = self.prepared.goals[goal].way.is_some();
-            if !self.open.contains(&goal) || self.exhausted(if ways { 3 } else { 4 }) {
+            if !self.open.contains(&goal) || self.exhausted(thirds) {
                 return;
             }
         }
@@ -694,8 +693,7 @@ impl<'a> Explorer<'a> {
         for sample in 0..8 {
             let action = sampled(prepared, &mut self.runner, mirror, goal.rule, sample < 3);
             let Some(action) = action else { continue };
-            let mut names: Names = prepared.model.names(&action, false);
-            prepared.model.bind_lets(&mut names, mirror, &rule.lets);
+            let names = prepared.model.all_names(mirror, &action, None);
             let mut scope = prepared.model.scope(mirror, &names);
             scope.before = Some(mirror);
             let mut sum = 0.0;

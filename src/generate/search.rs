@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::domain::Domain;
-use crate::model::expression::{EvalError, Names};
+use crate::model::expression::{EvalError, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::handles;
 use crate::model::value::{Handle, KindId, Value};
@@ -421,19 +421,27 @@ impl Search<'_, '_> {
 
     /// A value of an argument, or nothing where none can be computed.
     fn draw(&mut self, index: usize, hint: &Hint) -> Option<Value> {
-        let prepared = self.bow.prepared;
-        let drawer = &prepared.drawers[self.number][index];
+        let drawer = &self.bow.prepared.drawers[self.number][index];
+        let (value, lonely) = self.drawn(|runner, scope, fresh| match hint {
+            Hint::Any => drawer.draw(runner, scope, fresh),
+            Hint::Value(value) => Some(value.clone()),
+            Hint::Path(path) => drawer.draw_along(path, runner, scope, fresh),
+        });
+        value.filter(|value| !lonely || *value != Value::Unknown)
+    }
+
+    /// What is drawn with the names in force, and whether what is unknown of it cannot be sent: it may be computed from
+    /// what never was, and nothing stands in for that.
+    fn drawn<T>(
+        &mut self,
+        draw: impl FnOnce(&mut TestRunner, &Scope<'_>, &mut u32) -> T,
+    ) -> (T, bool) {
         let depth = self.names.len();
         let lonely = !self.stand_in();
-        let scope = prepared.model.scope(self.bow.mirror, &self.names);
-        let value = match hint {
-            Hint::Any => drawer.draw(self.bow.runner, &scope, self.bow.fresh),
-            Hint::Value(value) => Some(value.clone()),
-            Hint::Path(path) => drawer.draw_along(path, self.bow.runner, &scope, self.bow.fresh),
-        };
+        let scope = (self.bow.prepared.model).scope(self.bow.mirror, &self.names);
+        let drawn = draw(self.bow.runner, &scope, self.bow.fresh);
         self.names.truncate(depth);
-        // What cannot be computed cannot be sent.
-        value.filter(|value| !lonely || *value != Value::Unknown)
+        (drawn, lonely)
     }
 
     /// The values to try for an argument that decides, in order.
@@ -473,13 +481,11 @@ impl Search<'_, '_> {
             values.extend(self.near(&arg.domain));
         }
         let late = self.bow.chance(60);
-        let depth = self.names.len();
-        let lonely = !self.stand_in();
-        let scope = prepared.model.scope(self.bow.mirror, &self.names);
         let drawer = &prepared.drawers[self.number][index];
         let first = values.len();
-        drawer.variety(self.bow.runner, &scope, self.bow.fresh, &mut values);
-        self.names.truncate(depth);
+        let ((), lonely) = self.drawn(|runner, scope, fresh| {
+            drawer.variety(runner, scope, fresh, &mut values);
+        });
         values.retain(|value| !lonely || *value != Value::Unknown);
         if late && !refused {
             values.rotate_left(first);

@@ -105,12 +105,14 @@ pub(super) fn ways(
                     }
                 }
                 Effect::Set { value, place } if !matches!(value, Template::Constant(_)) => {
-                    let both = [false, true];
-                    let kinds = if may_be_empty(model, place) { 2 } else { 1 };
-                    ways.extend(both.into_iter().take(kinds).map(|replaces| {
+                    let changes = |replaces| {
                         let effect = nth;
                         (outcome, Way::Changes { effect, replaces })
-                    }));
+                    };
+                    ways.push(changes(false));
+                    if may_be_empty(model, place) {
+                        ways.push(changes(true));
+                    }
                 }
                 _ => {}
             }
@@ -245,9 +247,7 @@ impl Way {
     ) -> f64 {
         match self {
             Way::Where(claims) => {
-                let rule = &model.rules[action.rule];
-                let mut names = model.names(action, false);
-                model.bind_lets(&mut names, mirror, &rule.lets);
+                let names = model.all_names(mirror, action, None);
                 let mut scope = model.scope(mirror, &names);
                 scope.before = Some(mirror);
                 missing(claims, &scope)
@@ -290,32 +290,9 @@ fn missing(claims: &[Literal], scope: &Scope<'_>) -> f64 {
     claims.iter().map(far).sum()
 }
 
-/// Which of the ways of its outcome an action takes.
-pub(super) fn taken(
-    ways: &[&Way],
-    model: &Model,
-    mirror: &Mirror,
-    action: &Action,
-    outcome: Outcome,
-) -> Vec<bool> {
-    let (watched, others): (Vec<usize>, Vec<usize>) =
-        (0..ways.len()).partition(|way| ways[*way].effect().is_some());
-    let mut taken = vec![false; ways.len()];
-    for way in others {
-        taken[way] = ways[way].distance(model, mirror, action, outcome) == 0.0;
-    }
-    if !watched.is_empty() {
-        let of: Vec<&Way> = watched.iter().map(|way| ways[*way]).collect();
-        let distances = distances(&of, model, mirror, action, outcome);
-        for (way, distance) in watched.into_iter().zip(distances) {
-            taken[way] = distance == 0.0;
-        }
-    }
-    taken
-}
-
-/// The distances of ways that effects tell: the effects are applied once, and watched.
-fn distances(
+/// How far an action with the outcome is from having it in each of several ways. For those that effects tell, these are
+/// applied once, and watched.
+pub(super) fn distances(
     ways: &[&Way],
     model: &Model,
     mirror: &Mirror,
@@ -326,10 +303,12 @@ fn distances(
         .map(|way| match way {
             // Within a branch that is not taken nothing is asked.
             Way::Branch { claims, .. } => 2.0 * claims.len() as f64,
-            _ => 2.0,
+            Way::Changes { .. } => 2.0,
+            other => other.distance(model, mirror, action, outcome),
         })
         .collect();
-    let Outcome::Ok(success) = outcome else {
+    let (Outcome::Ok(success), true) = (outcome, ways.iter().any(|way| way.effect().is_some()))
+    else {
         return least;
     };
     let effects = &model.rules[action.rule].successes[success].effects;
@@ -346,9 +325,9 @@ fn distances(
             let distance = match (way, &moment) {
                 (Way::Branch { claims, .. }, Moment::Asked(scope)) => missing(claims, scope),
                 (Way::Changes { replaces, .. }, Moment::Set { changed, held }) => {
-                    match (changed, held) {
-                        (true, held) if *held || !replaces => 0.0,
-                        _ => 1.0,
+                    match *changed && (*held || !replaces) {
+                        true => 0.0,
+                        false => 1.0,
                     }
                 }
                 _ => continue,

@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use cel::IdedExpr;
 
-use super::expression::{KindLayout, Layout, Names};
-use super::mirror::Mirror;
+use super::expression::{KindLayout, Scope};
 use super::value::{KindId, Value};
 
 /// A compiled expression.
@@ -43,11 +42,12 @@ pub(super) enum Code {
     /// In lower case, as far as ASCII goes.
     Lower(Box<Code>),
     Gone(Box<Code>),
-    /// `all` (true) or `exists`.
-    Every(bool, Loop),
-    /// `filter` and `map`: the list of what `item` yields where the condition holds.
+    /// `all` (true) or `exists`, and what is asked of each.
+    Every(bool, Loop, Box<Code>),
+    /// `filter` and `map`: the list of what `item` yields where the condition holds, if there is one.
     Collect {
         over: Loop,
+        condition: Option<Box<Code>>,
         item: Box<Code>,
     },
     /// What CEL evaluates.
@@ -59,8 +59,6 @@ pub(super) enum Code {
 pub(super) struct Loop {
     range: Box<Code>,
     variable: Arc<str>,
-    /// What is asked of each; nothing where all are taken.
-    condition: Option<Box<Code>>,
 }
 
 /// Where a kind of entity has a field.
@@ -136,10 +134,7 @@ pub(super) enum Stop {
 /// What code can see.
 #[derive(Clone, Copy)]
 pub(super) struct Frame<'a> {
-    pub layout: &'a Arc<Layout>,
-    pub mirror: &'a Mirror,
-    pub before: Option<&'a Mirror>,
-    pub names: &'a Names,
+    pub scope: &'a Scope<'a>,
     /// The variables of the loops around, the innermost first.
     pub locals: Option<&'a Local<'a>>,
 }

@@ -55,8 +55,6 @@ pub struct Uses {
     pub plurals: std::collections::BTreeSet<KindId>,
     /// Whether it needs the server's answer (`body`, `headers`, `status`).
     pub answer: bool,
-    /// Native functions by name.
-    pub natives: std::collections::BTreeSet<String>,
 }
 
 impl Uses {
@@ -66,7 +64,6 @@ impl Uses {
         self.fields.extend(other.fields.iter().copied());
         self.plurals.extend(other.plurals.iter().copied());
         self.answer |= other.answer;
-        self.natives.extend(other.natives.iter().cloned());
     }
 }
 

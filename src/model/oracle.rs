@@ -107,9 +107,7 @@ impl Model {
     /// What must come of an action in a mirror. Total: every action has a prediction. With an answer, requirements
     /// that look at it are evaluated; without one they may go either way.
     pub fn predict(&self, mirror: &Mirror, action: &Action, answer: Option<&Answer>) -> Prediction {
-        let mut names = self.names(action, false);
-        bind_answer(&mut names, answer);
-        self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
+        let names = self.all_names(mirror, action, answer);
         self.predict_with(mirror, action, answer.is_some(), &names)
     }
 
@@ -265,6 +263,14 @@ impl Model {
         names
     }
 
+    /// The names that an action binds, those of its answer, if there is one, and those that its rule gives to expressions.
+    pub fn all_names(&self, mirror: &Mirror, action: &Action, answer: Option<&Answer>) -> Names {
+        let mut names = self.names(action, false);
+        bind_answer(&mut names, answer);
+        self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
+        names
+    }
+
     /// Binds who acts, by the name of his kind and as `actor`.
     pub(crate) fn bind_actor(&self, names: &mut Names, kind: KindId, actor: Handle) {
         let name = &self.layout.kinds[usize::from(kind.0)].name;
@@ -315,9 +321,7 @@ impl Model {
         (step, answer): (u32, Option<&Answer>),
         watch: Option<Watch<'_>>,
     ) -> Applied {
-        let mut names = self.names(action, false);
-        bind_answer(&mut names, answer);
-        self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
+        let names = self.all_names(mirror, action, answer);
         self.apply_with(mirror, (action.rule, outcome), (step, answer), names, watch)
     }
 
@@ -329,8 +333,7 @@ impl Model {
         step: u32,
         assume: impl FnOnce(&Prediction) -> Option<Outcome>,
     ) -> Option<(Prediction, Outcome, Applied)> {
-        let mut names = self.names(action, false);
-        self.bind_lets(&mut names, mirror, &self.rules[action.rule].lets);
+        let names = self.all_names(mirror, action, None);
         let prediction = self.predict_with(mirror, action, false, &names);
         let assumed = assume(&prediction)?;
         let applied = self.apply_with(mirror, (action.rule, assumed), (step, None), names, None);

@@ -576,7 +576,6 @@ impl Checker<'_> {
 
     fn function(&mut self, name: &str, types: &[Type], method: bool, id: u64) -> Type {
         if self.schema.natives.iter().any(|n| n == name) {
-            self.uses.natives.insert(name.to_owned());
             return Type::Any;
         }
         // What the macros of the `math` library expand to.

@@ -143,10 +143,9 @@ fn looped(over: &ComprehensionExpr, layout: &Layout) -> Option<Code> {
     if !accumulator(&over.result) {
         return None;
     }
-    let make = |condition: Option<&IdedExpr>| Loop {
+    let items = Loop {
         range: boxed(&over.iter_range, layout),
         variable: Arc::from(over.iter_var.as_str()),
-        condition: condition.map(|condition| boxed(condition, layout)),
     };
     let Expr::Call(step) = &over.loop_step.expr else {
         return None;
@@ -154,18 +153,20 @@ fn looped(over: &ComprehensionExpr, layout: &Layout) -> Option<Code> {
     let every = |all: bool| matches!(&over.accu_init.expr, Expr::Literal(LiteralValue::Boolean(b)) if *b.inner() == all);
     match (step.func_name.as_str(), step.args.as_slice()) {
         (op::LOGICAL_AND, [left, asked]) if accumulator(left) && every(true) => {
-            Some(Code::Every(true, make(Some(asked))))
+            Some(Code::Every(true, items, boxed(asked, layout)))
         }
         (op::LOGICAL_OR, [left, asked]) if accumulator(left) && every(false) => {
-            Some(Code::Every(false, make(Some(asked))))
+            Some(Code::Every(false, items, boxed(asked, layout)))
         }
         (op::CONDITIONAL, [asked, taken, left]) if accumulator(left) => Some(Code::Collect {
             item: Box::new(appended(taken, over, layout)?),
-            over: make(Some(asked)),
+            condition: Some(boxed(asked, layout)),
+            over: items,
         }),
         (op::ADD, _) => Some(Code::Collect {
             item: Box::new(appended(&over.loop_step, over, layout)?),
-            over: make(None),
+            condition: None,
+            over: items,
         }),
         _ => None,
     }

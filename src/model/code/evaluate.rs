@@ -9,18 +9,15 @@ use ordered_float::OrderedFloat;
 
 use super::{Code, Comparison, Declared, Frame, Local, Loop, Operator, Slot, Stop};
 use crate::model::expression::{EvalError, Names, Scope, by_cel};
-use crate::model::value::{Handle, Value};
+use crate::model::value::{Handle, KindId, Value};
 
 type Seen<'a> = Result<Cow<'a, Value>, Stop>;
 
 impl<'a> Frame<'a> {
     /// What code can see in a scope.
-    pub fn of(scope: &Scope<'a>) -> Frame<'a> {
+    pub fn of(scope: &'a Scope<'a>) -> Frame<'a> {
         Frame {
-            layout: scope.layout,
-            mirror: scope.mirror,
-            before: scope.before,
-            names: scope.names,
+            scope,
             locals: None,
         }
     }
@@ -33,7 +30,7 @@ impl<'a> Frame<'a> {
             }
             local = here.outer;
         }
-        self.names.get(name)
+        self.scope.names.get(name)
     }
 
     /// The same with a loop's variable.
@@ -117,7 +114,7 @@ impl Code {
                 if let Some(kind) = list.plural(frame) {
                     return Ok(match item.as_ref() {
                         Value::Entity(handle) => {
-                            handle.kind == kind && frame.mirror.is_live(*handle)
+                            handle.kind == kind && frame.scope.mirror.is_live(*handle)
                         }
                         _ => false,
                     });
@@ -129,10 +126,10 @@ impl Code {
                 }
             }
             Code::Gone(of) => match of.eval(frame)?.as_ref() {
-                Value::Entity(handle) => Ok(frame.mirror.get(*handle).is_none_or(|r| r.gone)),
+                Value::Entity(handle) => Ok(frame.scope.mirror.get(*handle).is_none_or(|r| r.gone)),
                 _ => Err(Stop::Failed),
             },
-            Code::Every(all, over) => over.decide(frame, *all),
+            Code::Every(all, over, asked) => over.decide(frame, *all, asked),
             _ => truth(&*self.eval(frame)?),
         }
     }
@@ -144,10 +141,10 @@ impl Code {
             Code::Name(name, declared) => match (frame.bound(name), declared) {
                 (Some(value), _) => known(value),
                 (None, Declared::Plural(kind)) => Ok(Cow::Owned(Value::List(
-                    frame.mirror.live(*kind).map(Value::Entity).collect(),
+                    frame.scope.mirror.live(*kind).map(Value::Entity).collect(),
                 ))),
                 (None, Declared::Global(index)) => {
-                    known(frame.mirror.global(*index).unwrap_or(&Value::Unknown))
+                    known(frame.scope.mirror.global(*index).unwrap_or(&Value::Unknown))
                 }
                 (None, Declared::Nothing) => Err(Stop::Unknown),
             },
@@ -162,7 +159,7 @@ impl Code {
                 let key = written_out(key.eval(frame)?);
                 match (of.as_ref(), &key) {
                     (Value::Entity(handle), Value::Text(field)) => {
-                        let kind = &frame.layout.kinds[usize::from(handle.kind.0)];
+                        let kind = &frame.scope.layout.kinds[usize::from(handle.kind.0)];
                         field_of(frame, *handle, Slot::of(kind, field))
                             .map(|value| Cow::Owned(value.into_owned()))
                     }
@@ -189,16 +186,12 @@ impl Code {
             }
             Code::Size(of) => {
                 let size = match of.plural(frame) {
-                    Some(kind) => frame.mirror.live(kind).count(),
-                    None => match of.eval(frame)? {
-                        Cow::Owned(Value::List(items)) => items.len(),
-                        of => match of.as_ref() {
-                            Value::List(items) => items.len(),
-                            Value::Map(map) => map.len(),
-                            Value::Text(text) => text.chars().count(),
-                            Value::Fresh(..) => text(&of).chars().count(),
-                            _ => return Err(Stop::Failed),
-                        },
+                    Some(kind) => frame.scope.mirror.live(kind).count(),
+                    None => match of.eval(frame)?.as_ref() {
+                        Value::List(items) => items.len(),
+                        Value::Map(map) => map.len(),
+                        of @ (Value::Text(_) | Value::Fresh(..)) => text(of).chars().count(),
+                        _ => return Err(Stop::Failed),
                     },
                 };
                 owned(i64::try_from(size).map_err(|_| Stop::Failed)?)
@@ -217,10 +210,14 @@ impl Code {
                 }
                 _ => Err(Stop::Failed),
             },
-            Code::Collect { over, item } => {
+            Code::Collect {
+                over,
+                condition,
+                item,
+            } => {
                 let mut items = Vec::new();
                 over.each(frame, |inner| {
-                    let taken = match &over.condition {
+                    let taken = match condition {
                         Some(condition) => condition.test(inner)?,
                         None => true,
                     };
@@ -238,13 +235,11 @@ impl Code {
             | Code::Gone(_)
             | Code::Every(..) => owned(self.test(frame)?),
             Code::Foreign(expr) => {
-                let mut names = Cow::Borrowed(frame.names);
+                let mut names = Cow::Borrowed(frame.scope.names);
                 bind(frame.locals, &mut names);
                 let scope = Scope {
-                    layout: frame.layout,
-                    mirror: frame.mirror,
-                    before: frame.before,
                     names: &names,
+                    ..*frame.scope
                 };
                 match by_cel(expr, &scope) {
                     Ok(value) => Ok(Cow::Owned(value)),
@@ -256,7 +251,7 @@ impl Code {
     }
 
     /// The kind, if the code is the list of all live entities of one.
-    fn plural(&self, frame: &Frame<'_>) -> Option<crate::model::value::KindId> {
+    fn plural(&self, frame: &Frame<'_>) -> Option<KindId> {
         match self {
             Code::Name(name, Declared::Plural(kind)) if frame.bound(name).is_none() => Some(*kind),
             _ => None,
@@ -305,7 +300,7 @@ impl Loop {
             }))
         };
         if let Some(kind) = self.range.plural(frame) {
-            for handle in frame.mirror.live(kind) {
+            for handle in frame.scope.mirror.live(kind) {
                 if !visit(&Value::Entity(handle))? {
                     break;
                 }
@@ -333,10 +328,7 @@ impl Loop {
     }
 
     /// Whether the condition holds of all, or of any: one that decides does so whatever is unknown of the others.
-    fn decide(&self, frame: &Frame<'_>, all: bool) -> Result<bool, Stop> {
-        let Some(condition) = &self.condition else {
-            return Ok(all);
-        };
+    fn decide(&self, frame: &Frame<'_>, all: bool, condition: &Code) -> Result<bool, Stop> {
         let mut pending = None;
         let mut decided = false;
         self.each(frame, |inner| {
@@ -358,7 +350,7 @@ impl Loop {
 fn field_of<'a>(frame: &Frame<'a>, handle: Handle, slot: Slot) -> Seen<'a> {
     match slot {
         Slot::Stored(index) => {
-            let record = frame.mirror.get(handle).ok_or(Stop::Unknown)?;
+            let record = frame.scope.mirror.get(handle).ok_or(Stop::Unknown)?;
             known(record.fields.get(index).ok_or(Stop::Unknown)?)
         }
         Slot::Derived(index) => {
@@ -375,19 +367,21 @@ fn derived<T>(
     index: usize,
     look: impl FnOnce(&Code, &Frame<'_>) -> T,
 ) -> T {
-    let (_, expression) = &frame.layout.kinds[usize::from(handle.kind.0)].derived[index];
+    let layout = frame.scope.layout;
+    let (_, expression) = &layout.kinds[usize::from(handle.kind.0)].derived[index];
     let inner = Frame {
-        layout: frame.layout,
-        mirror: frame.mirror,
-        before: None,
-        names: &Names::default(),
+        scope: &Scope {
+            before: None,
+            names: &Names::default(),
+            ..*frame.scope
+        },
         locals: Some(&Local {
             name: "self",
             value: &Value::Entity(handle),
             outer: None,
         }),
     };
-    look(expression.code(frame.layout), &inner)
+    look(expression.code(layout), &inner)
 }
 
 /// `of[key]` of a map or of a list.
