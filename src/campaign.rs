@@ -1,5 +1,6 @@
 //! A campaign: plans of successive seeds, several at once, each failure boiled down, one counterexample for each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::check::CheckId;
 use crate::drive::ClientError;
-use crate::generate::{Coverage, Generator, Plan};
+use crate::generate::{Coverage, Fault, Generator, Plan};
+use crate::model::action::Outcome;
 use crate::run::{PlanRun, Reads, Runner};
 use crate::shrink::{Bounds, Counterexample, Standing, shrink};
 
@@ -80,6 +82,12 @@ pub struct Report {
     pub requests_to_first: Option<u64>,
     /// Plans that could not be judged to their end.
     pub inconclusive: u64,
+    /// Faults that happened, by their kinds.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Steps that were to create something, and how many of them did.
+    pub creations: (u64, u64),
+    /// How many worlds had to be told apart, at most.
+    pub worlds: usize,
     /// How long it took.
     pub elapsed: Duration,
     /// Which outcomes were reached.
@@ -172,7 +180,20 @@ pub async fn campaign(
                 report.coverage.count(*rule, *outcome);
             }
         }
+        report.worlds = report.worlds.max(run.worlds);
+        for fault in plan.all().filter(|s| run.sent(s.id)) {
+            if let Some(fault) = Fault::of(fault.delivery) {
+                *report.faults.entry(fault).or_default() += 1;
+            }
+        }
+        for (_, rule, outcome) in &run.outcomes {
+            if generator.model().rules[*rule].creates() {
+                report.creations.0 += 1;
+                report.creations.1 += u64::from(outcome.is_some_and(Outcome::is_ok));
+            }
+        }
         match &run.broken {
+            None if run.confused => report.inconclusive += 1,
             None => report.plans_run += 1,
             Some(ClientError::Exhausted { max }) => {
                 stop = true;

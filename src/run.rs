@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::check::{Due, Expectation, Judge, Violation, names_of};
-use crate::drive::history::{Event, History, Purpose};
+use crate::check::{Due, Expectation, Violation, Worlds, names_of};
+use crate::drive::history::{Event, History, Purpose, Request};
 use crate::drive::{Client, ClientError, Renderer};
-use crate::generate::{Plan, Step};
+use crate::generate::{Delivery, Effect, Plan, Step};
 use crate::model::Model;
-use crate::model::action::Outcome;
+use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
 
@@ -44,6 +44,10 @@ pub struct PlanRun {
     pub requests: u64,
     /// Why it ended before its last step, if it did.
     pub broken: Option<ClientError>,
+    /// How many worlds had to be told apart, at most.
+    pub worlds: usize,
+    /// It ended because there were more than [`MOST_WORLDS`](crate::check::MOST_WORLDS).
+    pub confused: bool,
 }
 
 impl PlanRun {
@@ -144,16 +148,18 @@ impl Runner {
         let mut run = Run {
             runner: self,
             renderer: Renderer::new(self.model.clone(), mark.clone(), now),
-            judge: Judge::new(self.model.clone(), self.start.clone()),
+            judge: Worlds::new(self.model.clone(), self.start.clone()),
             history: History::default(),
             began: Instant::now(),
             requests: 0,
+            confused: false,
         };
         let last = plan.all().last().map(|s| s.id);
         let mut skipped = 0;
         let mut broken = None;
         for step in plan.all() {
             match run.step(step, reads, steer.then_some(plan.seed)).await {
+                Ok(true) if run.confused => break,
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
                 Err(error) => {
@@ -163,6 +169,7 @@ impl Runner {
             }
         }
         if broken.is_none()
+            && !run.confused
             && let Err(error) = run.end(reads, last.unwrap_or(0)).await
         {
             broken = Some(error);
@@ -171,8 +178,10 @@ impl Runner {
             judge,
             history,
             requests,
+            confused,
             ..
         } = run;
+        let worlds = judge.most();
         let (violations, outcomes, mirror) = judge.finish();
         PlanRun {
             history,
@@ -183,6 +192,8 @@ impl Runner {
             skipped,
             requests,
             broken,
+            worlds,
+            confused,
         }
     }
 
@@ -207,10 +218,12 @@ impl Runner {
 struct Run<'a> {
     runner: &'a Runner,
     renderer: Renderer,
-    judge: Judge,
+    judge: Worlds,
     history: History,
     began: Instant,
     requests: u64,
+    /// There are more worlds than can be told apart.
+    confused: bool,
 }
 
 impl Run<'_> {
@@ -234,19 +247,39 @@ impl Run<'_> {
             return Ok(false);
         }
         // What the server never gave cannot be sent; why it was not given has been reported already.
-        let Ok(request) = self.renderer.request(self.judge.mirror(), &expected.action) else {
+        let Some(request) = self.request(step, &expected.action) else {
             return Ok(false);
         };
-        let exchange = self.runner.client.send(&request, self.began).await?;
+        let client = &self.runner.client;
+        let delivered = client.deliver(&request, step.delivery, self.began);
+        let (exchange, response) = delivered.await?;
         self.requests += 1 + u64::from(exchange.deferred);
         let event = self.history.events.len();
-        let (response, took) = (exchange.response.clone(), exchange.took);
+        let took = exchange.took;
         self.history.events.push(Event {
             purpose: Purpose::Step(step.id),
             exchange,
         });
-        self.judge
-            .observe(step.id, &expected, &response, event, took);
+        let action = &expected.action;
+        match (step.delivery, response) {
+            (Delivery::Malformed(_), Some(response)) => {
+                self.judge.observe_malformed(step, &response, event);
+                if step.delivery.effect() == Effect::Perhaps && response.status < 400 {
+                    self.judge.perhaps(step, action, Instant::now());
+                }
+            }
+            (_, Some(response)) => {
+                (self.judge).observe(step, &expected, &response, event, took);
+            }
+            (Delivery::Abandoned(_) | Delivery::Late, None) => {
+                self.judge.perhaps(step, action, client.fence());
+            }
+            (_, None) => self.judge.never(step, action),
+        }
+        if self.judge.are_too_many() {
+            self.confused = true;
+            return Ok(true);
+        }
         let due = match reads {
             Reads::None => return Ok(true),
             Reads::All => self.judge.due(Some(&expected)),
@@ -255,6 +288,18 @@ impl Run<'_> {
         self.read(due, reads, step.id, false).await?;
         self.overdue(reads, step.id).await?;
         Ok(true)
+    }
+
+    /// The request of a step; nothing where it cannot be made, or would be another one in another world.
+    fn request(&self, step: &Step, action: &Action) -> Option<Request> {
+        if let Some(of) = step.delivery.again() {
+            return Some(self.history.of_step(of)?.request.clone());
+        }
+        let mut requests = (self.judge.mirrors())
+            .map(|mirror| self.renderer.request(mirror, action).ok());
+        let request = requests.next()??;
+        let same = |other: Option<Request>| other.as_ref() == Some(&request);
+        requests.all(same).then_some(request)
     }
 
     /// What is read when the plan is over: everything, and what is waited for until its time is up.
@@ -302,8 +347,7 @@ impl Run<'_> {
         at_end: bool,
     ) -> Result<(), ClientError> {
         let model = self.runner.model.clone();
-        let mut groups: Vec<(crate::drive::history::Request, Option<Handle>, Vec<Due>)> =
-            Vec::new();
+        let mut groups: Vec<(Request, Option<Handle>, Vec<Due>)> = Vec::new();
         for due in due {
             if let Reads::Each(only, entity) = reads
                 && (due.invariant != only || entity.is_some() && due.entity != entity)
@@ -320,10 +364,16 @@ impl Run<'_> {
                 .map(|(name, _)| name)
                 .zip(due.entity);
             // What was never learned cannot be asked for, and nobody may be there to ask.
-            let rendered = self.renderer.read(self.judge.mirror(), read, entity);
-            let Ok(Some((request, asks))) = rendered else {
+            let mut rendered = (self.judge.mirrors())
+                .map(|mirror| self.renderer.read(mirror, read, entity).ok().flatten());
+            let Some(Some((request, asks))) = rendered.next() else {
                 continue;
             };
+            // Nor what would be asked for otherwise in another world.
+            let same = |other: Option<(Request, _)>| other.as_ref() == Some(&(request.clone(), asks));
+            if !rendered.all(same) {
+                continue;
+            }
             match groups
                 .iter_mut()
                 .find(|(r, a, _)| *r == request && *a == asks)
@@ -333,10 +383,9 @@ impl Run<'_> {
             }
         }
         for (request, asks, group) in groups {
-            let exchange = self.runner.client.send(&request, self.began).await?;
+            let (exchange, response) = self.runner.client.send(&request, self.began).await?;
             self.requests += 1 + u64::from(exchange.deferred);
             let event = self.history.events.len();
-            let response = exchange.response.clone();
             self.history.events.push(Event {
                 purpose: Purpose::Read {
                     after,

@@ -1,19 +1,19 @@
 //! The judge of one run of a plan: keeps the mirror, says what to expect and what to read, and finds violations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::violation::{CheckId, Finding, Parts, Violation};
 use crate::drive::history::Response;
-use crate::generate::Step;
+use crate::generate::{Effect, Step};
 use crate::model::action::{Action, Outcome, Picked};
 use crate::model::expression::{EvalError, Expression, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::{Answer, Prediction, bind_answer};
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{By, Mode, Model, Request};
+use crate::model::{Idempotence, Mode, Model, Request};
 
 /// A step that was sent: its id, its rule, and which outcome it had, if it had one.
 pub type Reached = (u32, usize, Option<Outcome>);
@@ -49,9 +49,19 @@ pub struct Pending {
     pub deadline: Instant,
 }
 
-/// The judge of one run.
-#[derive(Debug)]
-pub struct Judge {
+/// A request that may take effect yet: nobody has seen an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inflight {
+    /// Its step.
+    pub step: u32,
+    pub action: Action,
+    /// When that is over.
+    pub until: Instant,
+}
+
+/// The judge of one run, in one world.
+#[derive(Clone, Debug)]
+pub(super) struct Judge {
     model: Arc<Model>,
     mirror: Mirror,
     before: Mirror,
@@ -64,6 +74,12 @@ pub struct Judge {
     /// What has been reported in this run.
     reported: BTreeSet<CheckId>,
     violations: Vec<Violation>,
+    /// What failed since somebody looked last, reported before or not.
+    complaints: Vec<CheckId>,
+    /// What may take effect yet.
+    pub inflight: Vec<Inflight>,
+    /// What was answered first to requests that their rules say are recognised when they come again.
+    answered: BTreeMap<u32, (Outcome, Answer)>,
     outcomes: Vec<Reached>,
     step: Option<(u32, usize)>,
     /// What was predicted of the step.
@@ -97,6 +113,9 @@ impl Judge {
             settled: BTreeSet::new(),
             reported: BTreeSet::new(),
             violations: Vec::new(),
+            complaints: Vec::new(),
+            inflight: Vec::new(),
+            answered: BTreeMap::new(),
             outcomes: Vec::new(),
             step: None,
             predicted: String::new(),
@@ -118,16 +137,6 @@ impl Judge {
         &self.mirror
     }
 
-    /// The violations so far.
-    pub fn violations(&self) -> &[Violation] {
-        &self.violations
-    }
-
-    /// The outcome of each step that was sent: the step, its rule, and which outcome it was, if it was one.
-    pub fn outcomes(&self) -> &[Reached] {
-        &self.outcomes
-    }
-
     /// Gives up the violations and the outcomes.
     pub fn finish(self) -> (Vec<Violation>, Vec<Reached>, Mirror) {
         (self.violations, self.outcomes, self.mirror)
@@ -146,15 +155,130 @@ impl Judge {
         Expectation { action, prediction }
     }
 
+    /// What failed since somebody looked last.
+    pub fn complaints(&mut self) -> Vec<CheckId> {
+        std::mem::take(&mut self.complaints)
+    }
+
+    /// Notes that a step was sent that no answer tells of.
+    pub fn begin(&mut self, step: u32, action: &Action) {
+        self.before = self.mirror.clone();
+        self.step = Some((step, action.rule));
+        let prediction = self.model.predict(&self.mirror, action, None);
+        self.predicted = names_of(&self.model.rules[action.rule], &prediction.outcomes);
+    }
+
+    /// The mirrors that requests under way may make of this one, each with those that are under way still.
+    pub fn unfolded(&self) -> Vec<Judge> {
+        let mut worlds = Vec::new();
+        for (index, inflight) in self.inflight.iter().enumerate() {
+            let prediction = self.model.predict(&self.mirror, &inflight.action, None);
+            for outcome in prediction.outcomes {
+                let mut world = self.clone();
+                let (action, step) = (&inflight.action, inflight.step);
+                (self.model).apply(&mut world.mirror, action, outcome, step, None);
+                // What changes nothing may as well not have come yet.
+                if world.mirror != self.mirror {
+                    world.inflight.remove(index);
+                    worlds.push(world);
+                }
+            }
+        }
+        worlds
+    }
+
+    /// Judges the answer to something that was no proper request: it has to be refused.
+    pub fn observe_malformed(&mut self, step: &Step, response: &Response, event: usize) {
+        let model = self.model.clone();
+        let definition = &model.rules[step.action.rule];
+        self.begin(step.id, &step.action);
+        self.outcomes.push((step.id, step.action.rule, None));
+        // What is no JSON cannot be taken for a proper request. A field too many can.
+        let proper = step.delivery.effect() == Effect::Perhaps && response.status < 400;
+        if proper || (400..500).contains(&response.status) {
+            return;
+        }
+        let rule = definition.name.clone();
+        let observed = response.status;
+        let (id, finding) = match observed >= 500 && model.has_builtin("no_server_errors") {
+            true => (
+                CheckId::ServerError { rule },
+                Finding::ServerError { observed },
+            ),
+            false => (
+                CheckId::Malformed { rule },
+                Finding::Status {
+                    expected: vec![("a malformed request".into(), "4XX".into())],
+                    observed,
+                },
+            ),
+        };
+        let picks = step.action.picks.iter();
+        let touched = picks.filter_map(|p| Picked::handle(*p)).collect();
+        let place = definition.span.start;
+        self.report(id, finding, None, Some(event), place, touched);
+    }
+
+    /// Judges the second answer to a request that the server has to recognise, or may. False if it was taken for a
+    /// request of its own.
+    fn recognise(&mut self, step: &Step, response: &Response, event: usize) -> bool {
+        let model = self.model.clone();
+        let rule = step.action.rule;
+        let definition = &model.rules[rule];
+        let again = step.delivery.again();
+        let (Some(idempotence), Some((outcome, first))) = (
+            &definition.idempotent,
+            again.and_then(|of| self.answered.get(&of).cloned()),
+        ) else {
+            return false;
+        };
+        let answer = response.answer();
+        if *idempotence == Idempotence::Maybe
+            && !model.makes_the_same(&self.mirror, (&step.action, outcome), [&first, &answer])
+        {
+            return false;
+        }
+        self.begin(step.id, &step.action);
+        self.outcomes.push((step.id, rule, Some(outcome)));
+        if (first.status, &first.body) == (answer.status, &answer.body)
+            || *idempotence == Idempotence::Maybe
+        {
+            return true;
+        }
+        let id = CheckId::Repeated {
+            rule: definition.name.clone(),
+        };
+        let status = |answer: &Answer| Ok(Value::Int(i64::from(answer.status)));
+        let finding = Finding::Untrue {
+            claim: "the same request is answered in the same way".into(),
+            reason: None,
+            parts: vec![
+                ("the first status".into(), status(&first)),
+                ("the second status".into(), status(&answer)),
+                ("the first body".into(), Ok(first.body)),
+                ("the second body".into(), Ok(answer.body)),
+            ],
+        };
+        let picks = step.action.picks.iter();
+        let touched = picks.filter_map(|p| Picked::handle(*p)).collect();
+        let place = definition.span.start;
+        self.report(id, finding, None, Some(event), place, touched);
+        true
+    }
+
     /// Judges the answer to a step. `event` is the position of the exchange in the history.
     pub fn observe(
         &mut self,
-        step: u32,
+        step: &Step,
         expected: &Expectation,
         response: &Response,
         event: usize,
         took: Duration,
     ) {
+        if self.recognise(step, response, event) {
+            return;
+        }
+        let step = step.id;
         let action = &expected.action;
         let rule = action.rule;
         let model = self.model.clone();
@@ -223,6 +347,9 @@ impl Judge {
             return;
         };
         self.outcomes.push((step, rule, Some(outcome)));
+        if definition.idempotent.is_some() && outcome.is_ok() {
+            self.answered.insert(step, (outcome, answer.clone()));
+        }
         let applied = model.apply(&mut self.mirror, action, outcome, step, Some(&answer));
         self.guard(&applied.touched);
         for (place, error) in &applied.not_learned {
@@ -338,6 +465,7 @@ impl Judge {
         touched: Vec<Handle>,
     ) {
         self.tainted.extend(touched.iter().copied());
+        self.complaints.push(id.clone());
         if !self.reported.insert(id.clone()) {
             return;
         }
@@ -600,6 +728,11 @@ impl Judge {
             self.conforms(&invariant.name, place, &read.request, response, event);
         }
         let mut names = self.invariant_names(invariant, due.entity);
+        let there = due.entity.is_none_or(|e| self.mirror.is_live(e));
+        if !there || !self.applies(invariant, &names) {
+            // It is due in another world.
+            return;
+        }
         bind_answer(&mut names, Some(&answer));
         model.bind_lets(&mut names, &self.mirror, &invariant.lets);
         let failure = self.untrue(&invariant.claim, &names);
@@ -795,11 +928,6 @@ impl Judge {
             Value::Entity(owner) => Some(*owner),
             _ => None,
         }
-    }
-
-    /// Whether a principal may act at all by this rule, for reports.
-    pub fn is_principal(&self, rule: usize) -> bool {
-        matches!(self.model.rules[rule].by, By::Kind(_))
     }
 }
 

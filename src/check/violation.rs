@@ -52,6 +52,16 @@ pub enum CheckId {
         /// The rule of the step before.
         rule: String,
     },
+    /// What was no proper request, and not refused.
+    Malformed {
+        /// The rule.
+        rule: String,
+    },
+    /// A request that was sent again, and answered in another way although its rule is idempotent.
+    Repeated {
+        /// The rule.
+        rule: String,
+    },
     /// A secret in an answer that is not its creation.
     Secret {
         /// The rule or the invariant whose answer shows it.
@@ -78,6 +88,8 @@ impl CheckId {
             CheckId::ServerError { rule } => format!("no_server_errors.{rule}"),
             CheckId::Conformance { rule } => format!("conformance.{rule}"),
             CheckId::Invariant { name, rule } => format!("{name}.{rule}"),
+            CheckId::Malformed { rule } => format!("malformed.{rule}"),
+            CheckId::Repeated { rule } => format!("idempotent.{rule}"),
             CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
             CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
         };
@@ -111,6 +123,8 @@ impl fmt::Display for CheckId {
             CheckId::ServerError { rule } => write!(f, "no_server_errors: {rule}"),
             CheckId::Conformance { rule } => write!(f, "conformance: {rule}"),
             CheckId::Invariant { name, rule } => write!(f, "{name} after {rule}"),
+            CheckId::Malformed { rule } => write!(f, "malformed: {rule}"),
+            CheckId::Repeated { rule } => write!(f, "idempotent: {rule}"),
             CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
             CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::run::{ending, summarise};
 use super::terminal::Terminal;
-use super::{Ending, Failure, seeds};
+use super::{Ending, Failure, FaultOptions, seeds};
 use crate::campaign::{self, campaign};
-use crate::demo::deep_sci_fi::{self as server, Bug, ServeError};
+use crate::demo::deep_sci_fi::{self as server, Bug, Keys, ServeError};
 use crate::drive::{Client, Limits};
 use crate::generate::{Generator, Options, give, needed_accounts};
 use crate::model::Model;
@@ -28,6 +28,10 @@ pub(super) struct Arguments {
     /// No bug at all: everything should hold
     #[arg(long, conflicts_with = "bug")]
     sound: bool,
+    /// The server derives the key of an account from what its registration says, and answers one that is sent again with
+    /// the account that exists
+    #[arg(long)]
+    derived_keys: bool,
     /// List the planted bugs
     #[arg(long)]
     list: bool,
@@ -41,6 +45,8 @@ pub(super) struct Arguments {
     /// kept (a temporary SQLite file)
     #[arg(long, value_name = "DATABASE")]
     database: Option<String>,
+    #[command(flatten)]
+    faults: FaultOptions,
     /// The seeds, one plan each
     #[arg(long, value_name = "A..B", default_value = "0..25", value_parser = seeds)]
     seeds: std::ops::Range<u64>,
@@ -74,6 +80,10 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     let demo = server::serve(server::Config {
         listen,
         bugs: bugs.clone(),
+        keys: match arguments.derived_keys {
+            true => Keys::Derived,
+            false => Keys::Random,
+        },
         admin_key: admin_key.clone(),
         database: arguments.database.clone(),
     })
@@ -107,6 +117,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         model.clone(),
         Options {
             accounts: accounts.clone(),
+            faults: arguments.faults.faults()?,
             ..Options::default()
         },
     );

@@ -8,6 +8,7 @@ mod show;
 mod target;
 mod terminal;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 use crate::campaign::CampaignError;
 use crate::drive::ClientError;
+use crate::generate::{Fault, Faults};
 use crate::model::{LoadError, Model};
 use terminal::Terminal;
 
@@ -210,6 +212,53 @@ struct PlanOptions {
     /// Not the rules with these names or tags
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     skip: Vec<String>,
+    #[command(flatten)]
+    faults: FaultOptions,
+}
+
+/// What goes wrong between the clients and the server.
+#[derive(Debug, clap::Args)]
+struct FaultOptions {
+    /// Let requests fail on their way: network (all kinds), or some of twice, swallowed, slow, cut, malformed, abandoned,
+    /// late
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    faults: Vec<String>,
+    /// How many of the steps are faults, from 0 to 0.9 (0.3 with --faults, or else none)
+    #[arg(long, value_name = "RATE")]
+    fault_rate: Option<f64>,
+}
+
+/// Of the steps of plans with faults, so many are faults where nobody says.
+const FAULT_RATE: f64 = 0.3;
+
+impl FaultOptions {
+    fn faults(&self) -> Result<Faults, Failure> {
+        let rate = match (self.fault_rate, self.faults.is_empty()) {
+            (Some(rate), _) => rate,
+            (None, true) => 0.0,
+            (None, false) => FAULT_RATE,
+        };
+        if !(0.0..=0.9).contains(&rate) {
+            return Err(Failure::Usage(format!(
+                "--fault-rate is from 0 to 0.9, not {rate}\n  0.3 means that three of ten steps are faults"
+            )));
+        }
+        let mut kinds = BTreeSet::new();
+        for name in &self.faults {
+            match name.as_str() {
+                "network" => kinds.extend(Fault::ALL),
+                name => {
+                    let fault = name.parse::<Fault>();
+                    kinds.insert(fault.map_err(|e| Failure::Usage(e.to_string()))?);
+                }
+            }
+        }
+        let mut faults = Faults::network(rate);
+        if !kinds.is_empty() {
+            faults.kinds = kinds.into_iter().collect();
+        }
+        Ok(faults)
+    }
 }
 
 impl PlanOptions {
@@ -255,6 +304,7 @@ impl PlanOptions {
             only: self.only.clone(),
             skip: self.skip.clone(),
             accounts: Vec::new(),
+            faults: self.faults.faults()?,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! The client: sends one request to the target, waits where the server says 'not now', and bounds everything.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
@@ -10,6 +10,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::Mutex;
 
 use super::history::{Exchange, Request, Response};
+use super::relay::{LINGER, Relay};
+use crate::generate::{Damage, Delivery, Fault};
 use crate::model::Statuses;
 
 /// What a run may use up.
@@ -25,6 +27,8 @@ pub struct Limits {
     pub max_body: usize,
     /// How often a request is sent again because the server says 'not now'.
     pub max_deferrals: u32,
+    /// How long after its connection was closed a request may still take effect.
+    pub fence: Duration,
 }
 
 impl Default for Limits {
@@ -35,6 +39,7 @@ impl Default for Limits {
             max_requests: None,
             max_body: 8 << 20,
             max_deferrals: 8,
+            fence: Duration::from_secs(2),
         }
     }
 }
@@ -113,6 +118,28 @@ pub struct Client {
 struct Shared {
     sent: AtomicU64,
     next: Mutex<Option<Instant>>,
+    /// The same client without a pool: every request has a connection of its own.
+    alone: OnceLock<reqwest::Client>,
+    /// Relays that nobody uses now.
+    relays: std::sync::Mutex<Vec<Relay>>,
+}
+
+impl Shared {
+    fn relays(&self) -> MutexGuard<'_, Vec<Relay>> {
+        // Whoever panicked while holding it left it as it was.
+        self.relays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What all HTTP clients have in common.
+fn builder(limits: &Limits) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        // A redirect is an answer like any other; following it could carry credentials elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tcp_nodelay(true)
+        .timeout(limits.timeout)
+        .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Client {
@@ -142,14 +169,8 @@ impl Client {
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
-        let http = reqwest::Client::builder()
-            // A redirect is an answer like any other; following it could carry credentials elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
+        let http = builder(&limits)
             .pool_max_idle_per_host(256)
-            .timeout(limits.timeout)
-            .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
         Ok(Client {
@@ -177,26 +198,132 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`] where there is no answer.
-    pub async fn send(&self, request: &Request, since: Instant) -> Result<Exchange, ClientError> {
+    pub async fn send(
+        &self,
+        request: &Request,
+        since: Instant,
+    ) -> Result<(Exchange, Arc<Response>), ClientError> {
+        self.send_by(&self.http, request, since).await
+    }
+
+    async fn send_by(
+        &self,
+        http: &reqwest::Client,
+        request: &Request,
+        since: Instant,
+    ) -> Result<(Exchange, Arc<Response>), ClientError> {
         let mut deferred = 0;
         loop {
             self.admit().await?;
             let started = Instant::now();
-            let response = self.once(request).await?;
+            let response = self.once(http, request).await?;
             let took = started.elapsed();
             if self.tolerate.allow(response.status) && deferred < self.limits.max_deferrals {
                 tokio::time::sleep(pause(&response, deferred)).await;
                 deferred += 1;
                 continue;
             }
-            return Ok(Exchange {
+            let response = Arc::new(response);
+            let exchange = Exchange {
                 request: request.clone(),
-                response: Arc::new(response),
+                response: Some(response.clone()),
                 started: started.saturating_duration_since(since),
                 took,
                 deferred,
-            });
+            };
+            return Ok((exchange, response));
         }
+    }
+
+    /// Delivers a request as a step has it. There is no response where nobody waits for one.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] where there is no answer to something that should have one, or the fault could not be made.
+    pub async fn deliver(
+        &self,
+        request: &Request,
+        delivery: Delivery,
+        since: Instant,
+    ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
+        let told = |(exchange, response)| (exchange, Some(response));
+        match delivery {
+            Delivery::Once | Delivery::Again { lost: false, .. } => {
+                self.send(request, since).await.map(told)
+            }
+            Delivery::Again { lost: true, .. } => {
+                let alone = match self.shared.alone.get() {
+                    Some(alone) => alone,
+                    None => {
+                        let alone = builder(&self.limits)
+                            .pool_max_idle_per_host(0)
+                            .build()
+                            .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
+                        self.shared.alone.get_or_init(|| alone)
+                    }
+                };
+                self.send_by(alone, request, since).await.map(told)
+            }
+            Delivery::Malformed(damage) => {
+                let request = damaged(request, damage);
+                match self.send(&request, since).await {
+                    // A server need not read to its end what it does not take.
+                    Err(ClientError::Transport {
+                        unreachable: false, ..
+                    }) => Ok((unanswered(request, since, Instant::now()), None)),
+                    sent => sent.map(told),
+                }
+            }
+            Delivery::Slow | Delivery::Cut(_) | Delivery::Abandoned(_) | Delivery::Late => {
+                self.relayed(request, delivery, since).await
+            }
+        }
+    }
+
+    /// Sends a request by way of a relay.
+    async fn relayed(
+        &self,
+        request: &Request,
+        delivery: Delivery,
+        since: Instant,
+    ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
+        self.admit().await?;
+        let relay = match self.shared.relays().pop() {
+            Some(relay) => relay,
+            None => Relay::new(&self.base, builder(&self.limits))?,
+        };
+        relay.arm();
+        let started = Instant::now();
+        let bound = self.limits.timeout;
+        let answer = tokio::select! {
+            carried = tokio::time::timeout(bound, relay.carry(delivery)) => match carried {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => return Err(ClientError::Transport {
+                    method: request.method.clone(),
+                    path: request.path.clone(),
+                    unreachable: error.kind() == std::io::ErrorKind::ConnectionRefused,
+                    reason: format!("while it was to be {}: {error}", named(delivery)),
+                }),
+                Err(_) => return Err(ClientError::Timeout {
+                    method: request.method.clone(),
+                    path: request.path.clone(),
+                    seconds: bound.as_secs(),
+                }),
+            },
+            answer = self.once(&relay.http, request) => Some(answer?),
+        };
+        self.shared.relays().push(relay);
+        let response = answer.map(Arc::new);
+        let exchange = Exchange {
+            response: response.clone(),
+            ..unanswered(request.clone(), since, started)
+        };
+        Ok((exchange, response))
+    }
+
+    /// Until when a request that is sent now may take effect, although nobody waits for its answer.
+    pub fn fence(&self) -> Instant {
+        Instant::now() + LINGER + self.limits.fence
     }
 
     /// Waits for the request's turn, and counts it.
@@ -219,7 +346,11 @@ impl Client {
         Ok(())
     }
 
-    async fn once(&self, request: &Request) -> Result<Response, ClientError> {
+    async fn once(
+        &self,
+        http: &reqwest::Client,
+        request: &Request,
+    ) -> Result<Response, ClientError> {
         let broken = |error: reqwest::Error| {
             if error.is_timeout() {
                 ClientError::Timeout {
@@ -246,7 +377,7 @@ impl Client {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
         let method = request.method.parse().unwrap_or(reqwest::Method::GET);
-        let mut builder = self.http.request(method, url);
+        let mut builder = http.request(method, url);
         for (name, value) in self.headers.iter().chain(&request.headers) {
             let bad = || ClientError::Header { name: name.clone() };
             let header: HeaderName = name.parse().map_err(|_| bad())?;
@@ -304,6 +435,52 @@ pub(super) fn is_loopback(host: &str) -> bool {
 pub fn is_loopback_url(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
 }
+
+/// What a delivery makes of a request, in a word.
+fn named(delivery: Delivery) -> &'static str {
+    Fault::of(delivery).map_or("sent", Fault::name)
+}
+
+/// An exchange without a response.
+fn unanswered(request: Request, since: Instant, started: Instant) -> Exchange {
+    Exchange {
+        request,
+        response: None,
+        started: started.saturating_duration_since(since),
+        took: started.elapsed(),
+        deferred: 0,
+    }
+}
+
+/// The request with a body that no server can take for what it was. Where the damage is a field of its own, the rest is
+/// as it was, so that a server that does not look at it may take the request for a proper one.
+fn damaged(request: &Request, damage: Damage) -> Request {
+    let mut request = request.clone();
+    let Some(body) = &mut request.body else {
+        return request;
+    };
+    let field = |value: &[u8]| {
+        let rest = body.bytes.strip_prefix(b"{").unwrap_or(b"}");
+        let comma: &[u8] = if rest.trim_ascii_start() == b"}" { b"" } else { b"," };
+        [b"{\"gainsay\":", value, comma, rest].concat()
+    };
+    let nested = |depth: usize| [b"[".repeat(depth), b"]".repeat(depth)].concat();
+    match damage {
+        Damage::Truncated => {
+            body.bytes.pop();
+        }
+        Damage::Encoding => body.bytes = field(b"\"\xff\""),
+        Damage::NotANumber => body.bytes = field(b"NaN"),
+        Damage::Nested => body.bytes = field(&nested(NESTED)),
+        Damage::Huge => body.bytes = field(&[b"\"", b"x".repeat(HUGE).as_slice(), b"\""].concat()),
+        Damage::ContentType => body.content_type = "application/x-gainsay".into(),
+    }
+    request
+}
+
+/// How deep lists are nested, and how long a text is, in requests that are malformed on purpose.
+const NESTED: usize = 10_000;
+const HUGE: usize = 10 << 20;
 
 /// How long to wait before asking again: what the server says, within ten seconds, or a little longer each time.
 fn pause(response: &Response, deferred: u32) -> Duration {

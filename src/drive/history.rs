@@ -48,8 +48,8 @@ pub struct Response {
 pub struct Exchange {
     /// What was sent.
     pub request: Request,
-    /// What came back.
-    pub response: Arc<Response>,
+    /// What came back; nothing where nobody waited for it.
+    pub response: Option<Arc<Response>>,
     /// When it was sent, since the beginning of the plan.
     pub started: Duration,
     /// How long it took, without waiting for 'not now'.
@@ -99,6 +99,13 @@ impl History {
             .iter()
             .find(|event| event.purpose == Purpose::Step(id))
             .map(|event| &event.exchange)
+    }
+}
+
+impl Exchange {
+    /// The status that came back, if any did.
+    pub fn status(&self) -> Option<u16> {
+        self.response.as_ref().map(|response| response.status)
     }
 }
 

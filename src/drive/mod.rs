@@ -6,6 +6,7 @@ mod client;
 mod config;
 pub mod history;
 mod process;
+mod relay;
 mod render;
 pub mod symbols;
 

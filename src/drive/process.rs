@@ -368,7 +368,7 @@ impl Server {
             body: None,
         };
         let answer = self.client.send(&request, Instant::now()).await;
-        match answer.map(|exchange| exchange.response.status) {
+        match answer.map(|(_, response)| response.status) {
             Ok(status) if status < 500 => Ok(()),
             Ok(status) => Err(format!("{} {} answered {status}", ready.method, ready.path)),
             Err(error) => Err(error.to_string()),

@@ -12,13 +12,17 @@ use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
 
 use super::archer::Archer;
+use super::faults::{Fault, Mix, Sent, choose, failing};
 use super::generator::Prepared;
-use super::plan::Step;
+use super::plan::{Delivery, Step};
 use super::rehearsal::{Rehearsed, rehearse_step};
 use super::rota::Turn;
 
 /// How much more business outcomes are wanted than implied ones, of 100.
 const BONUS: u32 = 100;
+
+/// So many of the last steps may be sent again.
+const REMEMBERED: usize = 12;
 
 /// How much more goals are wanted whose turn it is.
 const TURN: u32 = 200;
@@ -36,6 +40,10 @@ pub(super) struct Draft {
     pub reached: Vec<bool>,
     pub pursuit: Option<Pursuit>,
     pub temper: Arc<Temper>,
+    /// What was sent lately, and may be sent again.
+    pub sent: imbl::Vector<Arc<Sent>>,
+    /// The step that comes next whatever happens: a request that failed is tried again.
+    pub held: Option<Arc<Move>>,
     /// How many steps of the set-up are left, and how many of the rest.
     pub setup: usize,
     pub left: usize,
@@ -77,6 +85,7 @@ pub(super) struct Temper {
     pub detours: u32,
     /// How many steps a goal takes, about, when nothing else is done.
     pub toll: usize,
+    pub mix: Mix,
 }
 
 /// A step, and the state of the plan after it.
@@ -89,10 +98,7 @@ pub(super) struct Move {
 impl Draft {
     /// Takes an action as the next step: what the model predicts of it is assumed.
     pub fn take(&mut self, prepared: &Prepared, action: Action) -> (Step, Option<Rehearsed>) {
-        let step = Step {
-            id: self.next_step,
-            action,
-        };
+        let step = Step::new(self.next_step, action);
         self.next_step += 1;
         let before = self.mirror.clone();
         let rehearsed = rehearse_step(&prepared.model, &mut self.mirror, &step);
@@ -109,7 +115,35 @@ impl Draft {
                 }
             }
         }
+        if self.temper.mix.is_on() {
+            self.sent.push_back(Arc::new(Sent {
+                step: step.clone(),
+                changes: before != self.mirror,
+            }));
+            if self.sent.len() > REMEMBERED {
+                self.sent.pop_front();
+            }
+        }
         (step, rehearsed)
+    }
+
+    /// Sends something once more that was sent before.
+    fn send_again(&mut self, prepared: &Prepared, rng: &mut TestRng, lost: bool) -> Option<Step> {
+        let sent: Vec<&Sent> = self.sent.iter().map(Arc::as_ref).collect();
+        let original = choose(&sent, rng)?;
+        let step = Step {
+            id: self.next_step,
+            action: original.action.clone(),
+            delivery: Delivery::Again {
+                of: original.id,
+                lost,
+            },
+        };
+        self.next_step += 1;
+        self.left = self.left.saturating_sub(1);
+        // What it names was there, and entities do not vanish.
+        rehearse_step(&prepared.model, &mut self.mirror, &step);
+        Some(step)
     }
 }
 
@@ -158,6 +192,7 @@ impl Strategy for Begin {
             recent: [20, 50, 80][rng.random_range(0..3)],
             detours: if roaming { 8 } else { 1 },
             toll: if roaming { 4 } else { 2 },
+            mix: Mix::draw(&prepared.options.faults, rng),
         };
         Ok(Just(Arc::new(Draft {
             mirror: prepared.start(),
@@ -213,16 +248,57 @@ impl Strategy for NextMove {
     type Value = Option<Move>;
 
     fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
+        if let Some(held) = &self.draft.held {
+            return Ok(Just(Some(held.as_ref().clone())));
+        }
+        let prepared = &self.prepared;
         let mut draft = self.draft.as_ref().clone();
+        let fault = match draft.setup {
+            0 => self.draft.temper.mix.at(draft.next_step, runner.rng()),
+            _ => None,
+        };
+        if let Some(Fault::Twice | Fault::Swallowed) = fault {
+            let lost = fault == Some(Fault::Swallowed);
+            if let Some(step) = draft.send_again(prepared, runner.rng(), lost) {
+                let after = Arc::new(draft);
+                return Ok(Just(Some(Move { step, after })));
+            }
+        }
+        // A request that fails comes before the one that is sent in its place, and so does what it may make.
+        let id = draft.next_step;
+        draft.next_step += u32::from(fault.is_some());
         let mut archer = Archer {
-            prepared: &self.prepared,
+            prepared,
             runner,
             draft: &mut draft,
         };
-        let step = archer.next();
-        Ok(Just(step.map(|step| Move {
+        let Some(mut step) = archer.next() else {
+            return Ok(Just(None));
+        };
+        let changes = draft.sent.last().is_some_and(|sent| sent.changes);
+        let failing = fault
+            .and_then(|fault| failing(fault, &prepared.model, &step, changes, runner.rng()));
+        if fault == Some(Fault::Slow) {
+            step.delivery = Delivery::Slow;
+        }
+        let Some(delivery) = failing else {
+            let after = Arc::new(draft);
+            return Ok(Just(Some(Move { step, after })));
+        };
+        let failing = Step {
+            id,
+            action: step.action.clone(),
+            delivery,
+        };
+        draft.left = draft.left.saturating_sub(1);
+        let mut meanwhile = self.draft.as_ref().clone();
+        meanwhile.held = Some(Arc::new(Move {
             step,
             after: Arc::new(draft),
+        }));
+        Ok(Just(Some(Move {
+            step: failing,
+            after: Arc::new(meanwhile),
         })))
     }
 }

@@ -17,6 +17,7 @@ use super::arguments::Drawer;
 use super::conditions::Vocabulary;
 use super::demand::Demands;
 use super::draft::{Begin, Draft, Move, NextMove};
+use super::faults::Faults;
 use super::invalid::invalid_values;
 use super::learn::learn;
 use super::plan::Plan;
@@ -37,6 +38,8 @@ pub struct Options {
     pub skip: Vec<String>,
     /// Principals that exist already: how many of each kind.
     pub accounts: Vec<(KindId, usize)>,
+    /// What goes wrong between the clients and the server.
+    pub faults: Faults,
 }
 
 impl Options {

@@ -402,10 +402,7 @@ impl<'a> Explorer<'a> {
         self.shots += 1;
         let action = action?;
         self.spent += 1;
-        let step = Step {
-            id: node.next_step,
-            action,
-        };
+        let step = Step::new(node.next_step, action);
         let mut mirror = node.mirror.clone();
         let rehearsed = rehearse_step(&self.prepared.model, &mut mirror, &step)?;
         let next_step = node.next_step + 1;

@@ -6,6 +6,7 @@ mod arguments;
 mod conditions;
 mod demand;
 mod draft;
+mod faults;
 mod generator;
 mod invalid;
 mod learn;
@@ -19,7 +20,8 @@ mod ways;
 
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
-pub use plan::{Plan, Step};
+pub use faults::{Fault, Faults, UnknownFault};
+pub use plan::{Close, Cut, Damage, Delivery, Effect, Plan, Step};
 pub use rehearsal::{
     Coverage, Rehearsed, give, needed_accounts, rehearse, rehearse_step, rehearse_strictly, start,
 };

@@ -1,5 +1,7 @@
 //! Plans and their steps.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::action::{Action, Actor, Picked};
 use crate::model::value::{Handle, Value};
 
@@ -21,6 +23,102 @@ pub struct Step {
     pub id: u32,
     /// What is attempted.
     pub action: Action,
+    /// How its request is delivered.
+    pub delivery: Delivery,
+}
+
+/// How a request is delivered. What is not `Once` is a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// As clients do: sent whole, and its answer read.
+    #[default]
+    Once,
+    /// The bytes of an earlier step, sent again. The action is that step's.
+    Again {
+        /// The step.
+        of: u32,
+        /// On a connection of its own, as by a client that never saw the answer.
+        lost: bool,
+    },
+    /// In small pieces, with pauses between them.
+    Slow,
+    /// The connection ends before all of it was sent: it is never applied.
+    Cut(Cut),
+    /// It is no proper request, and has to be refused, or at most to be taken for the proper one.
+    Malformed(Damage),
+    /// All of it is sent, and the connection closed at once: it may have been applied.
+    Abandoned(Close),
+    /// All of it is sent, and the client waits no longer, but leaves the connection open: it may have been applied.
+    Late,
+}
+
+/// Where a request is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// Within its first bytes.
+    Early,
+    /// Before its last byte.
+    Late,
+}
+
+/// How a connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Close {
+    /// In good order.
+    Fin,
+    /// By a reset.
+    Rst,
+}
+
+/// What is wrong with a request that is none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    /// JSON without its end.
+    Truncated,
+    /// A byte that is no UTF-8, within a text.
+    Encoding,
+    /// A number that JSON does not know.
+    NotANumber,
+    /// Lists within lists, thousands of them.
+    Nested,
+    /// A text of ten megabytes.
+    Huge,
+    /// JSON that is said to be something else.
+    ContentType,
+}
+
+/// Whether a request takes effect, as far as whoever sends it can know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// What its answer says.
+    Told,
+    /// None.
+    Never,
+    /// Nobody knows.
+    Perhaps,
+}
+
+impl Delivery {
+    /// Whether the request takes effect, as far as whoever sends it can know.
+    pub fn effect(self) -> Effect {
+        match self {
+            Delivery::Once | Delivery::Again { .. } | Delivery::Slow => Effect::Told,
+            Delivery::Cut(_) | Delivery::Malformed(Damage::Truncated) => Effect::Never,
+            Delivery::Abandoned(_) | Delivery::Late | Delivery::Malformed(_) => Effect::Perhaps,
+        }
+    }
+
+    /// The step whose request it sends again, if it does.
+    pub fn again(self) -> Option<u32> {
+        match self {
+            Delivery::Again { of, .. } => Some(of),
+            _ => None,
+        }
+    }
 }
 
 impl Plan {
@@ -41,6 +139,15 @@ impl Plan {
 }
 
 impl Step {
+    /// A step that is delivered as clients do.
+    pub fn new(id: u32, action: Action) -> Step {
+        Step {
+            id,
+            action,
+            delivery: Delivery::Once,
+        }
+    }
+
     /// The entities that the step names: who acts, what it is about, and what its arguments refer to.
     pub fn names(&self) -> Vec<Handle> {
         let mut out: Vec<Handle> = match self.action.actor {

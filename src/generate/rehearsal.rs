@@ -10,7 +10,7 @@ use crate::model::oracle::Prediction;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Effect, Model};
 
-use super::plan::{Plan, Step};
+use super::plan::{Effect as Reach, Plan, Step};
 
 /// What a rehearsed step was predicted to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,12 +140,27 @@ pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<
     if !applicable(mirror, step) {
         return None;
     }
-    let (prediction, assumed, applied) = model.rehearse(mirror, &step.action, step.id, assume)?;
+    let mut after = mirror.clone();
+    let (prediction, assumed, applied) =
+        model.rehearse(&mut after, &step.action, step.id, assume)?;
+    let mut created = Vec::new();
+    if takes_effect(model, step) {
+        *mirror = after;
+        created = applied.created;
+    }
     Some(Rehearsed {
         prediction,
         assumed,
-        created: applied.created,
+        created,
     })
+}
+
+/// Whether a step is assumed to do what its action does. Of what nobody can know nothing is assumed; and what a server
+/// recognises as sent before it only answers.
+fn takes_effect(model: &Model, step: &Step) -> bool {
+    let recognised =
+        step.delivery.again().is_some() && model.rules[step.action.rule].idempotent.is_some();
+    step.delivery.effect() == Reach::Told && !recognised
 }
 
 /// Rehearses a step as a run would take it: nothing, too, for one that picks what its rule does not pick from.

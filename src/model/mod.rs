@@ -225,6 +225,12 @@ impl Rule {
         let successes = self.successes.iter();
         successes.flat_map(|success| Effect::all(&success.effects))
     }
+
+    /// Whether it creates anything when it succeeds.
+    pub fn creates(&self) -> bool {
+        let mut effects = self.effects();
+        effects.any(|effect| matches!(effect, Effect::Create { .. }))
+    }
 }
 
 /// How a second delivery is recognised.
@@ -234,6 +240,8 @@ pub enum Idempotence {
     Natural,
     /// By a key in this header.
     Key(String),
+    /// Perhaps not at all: it is if it answers with what the first one made.
+    Maybe,
 }
 
 /// An entity that an action is about.

@@ -271,6 +271,26 @@ impl Model {
         names
     }
 
+    /// Whether two answers to an action name the same entities as what it created.
+    pub fn makes_the_same(
+        &self,
+        mirror: &Mirror,
+        (action, outcome): (&Action, Outcome),
+        answers: [&Answer; 2],
+    ) -> bool {
+        let [first, second] = answers.map(|answer| {
+            let mut made = mirror.clone();
+            let applied = self.apply(&mut made, action, outcome, u32::MAX, Some(answer));
+            let key = |handle: &Handle| {
+                let field = self.kind(handle.kind).key?;
+                made.get(*handle)?.fields.get(field).cloned()
+            };
+            applied.created.iter().map(key).collect::<Vec<_>>()
+        });
+        let known = |key: &Option<Value>| key.as_ref().is_some_and(|key| *key != Value::Unknown);
+        !first.is_empty() && first.iter().all(known) && first == second
+    }
+
     /// Binds who acts, by the name of his kind and as `actor`.
     pub(crate) fn bind_actor(&self, names: &mut Names, kind: KindId, actor: Handle) {
         let name = &self.layout.kinds[usize::from(kind.0)].name;

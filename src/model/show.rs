@@ -271,6 +271,9 @@ impl Book<'_> {
             Some(Idempotence::Natural) => {
                 self.line(format_args!("- delivered twice, it answers the same and changes nothing more"));
             }
+            Some(Idempotence::Maybe) => self.line(format_args!(
+                "- delivered twice, it may be recognised, and answer with what it made; or it counts as another request"
+            )),
             Some(Idempotence::Key(header)) => self.line(format_args!(
                 "- delivered twice with the same `{header}`, it answers the same and changes nothing more"
             )),

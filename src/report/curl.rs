@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::drive::history::{Exchange, Request};
 use crate::drive::symbols::looks_invented;
-use crate::generate::Step;
+use crate::generate::{Damage, Delivery, Step};
 use crate::model::action::Picked;
 use crate::model::mirror::Mirror;
 use crate::model::oracle::bind_answer;
@@ -23,7 +23,7 @@ use super::paint::inert;
 use super::readings::expected;
 use super::scene::Scene;
 use super::shell::{Piece, quote, single, split_at, variable};
-use super::story::headline;
+use super::story::{delivered, headline, shown};
 
 /// The counterexample as a bash script against the server at `base`; it needs curl and jq. What must be new in every run
 /// is made so by `$RUN`, ids and secrets are taken from the answers. A secret that no answer gives is an environment
@@ -68,6 +68,18 @@ struct Command {
     last: bool,
 }
 
+/// Whether curl can deliver a request like that.
+fn by_curl(delivery: Delivery) -> bool {
+    match delivery {
+        Delivery::Once | Delivery::Again { .. } => true,
+        Delivery::Malformed(damage) => matches!(
+            damage,
+            Damage::Truncated | Damage::NotANumber | Damage::ContentType
+        ),
+        Delivery::Slow | Delivery::Cut(_) | Delivery::Abandoned(_) | Delivery::Late => false,
+    }
+}
+
 struct Script<'a> {
     scene: &'a Scene<'a>,
     variables: Vec<Variable>,
@@ -96,7 +108,10 @@ impl Script<'_> {
             let Some(exchange) = scene.found.history.of_step(step.id) else {
                 continue;
             };
-            let answer = exchange.response.answer();
+            let Some(response) = &exchange.response else {
+                continue;
+            };
+            let answer = response.answer();
             let mut names = scene.model.names(&step.action, false);
             bind_answer(&mut names, Some(&answer));
             let scope = scene.model.scope(empty, &names);
@@ -235,26 +250,32 @@ impl Script<'_> {
                 true => expected(scene).into_iter().map(|e| e.statuses).collect(),
                 false => Vec::new(),
             };
-            let status = exchange.response.status;
+            let status = shown(exchange);
             let remark = match wanted.is_empty() {
                 true => format!("expected: {status}"),
                 false => format!("expected: {}; came: {status}", wanted.join(" or ")),
             };
             let (picks, _) = scene.particulars(step);
             let rule = &scene.model.rules[step.action.rule];
-            let title = format!(
+            let mut title = format!(
                 "{}  {}: {} {}",
                 step.id,
                 scene.actor(step),
                 rule.name,
                 picks.join(", ")
             );
+            if let Some(how) = delivered(step.delivery) {
+                title = format!("{} — {how}", title.trim_end());
+            }
             let path = self.path(step, &exchange.request);
             out.push(Command {
                 step: step.id,
                 title: title.trim_end().to_owned(),
                 remark,
-                words: self.words(step.id, &path, exchange, &scene.created(step.id)),
+                words: match by_curl(step.delivery) {
+                    true => self.words(step.id, &path, exchange, &scene.created(step.id)),
+                    false => Vec::new(),
+                },
                 last: failing && read.is_none(),
             });
         }
@@ -263,7 +284,7 @@ impl Script<'_> {
             out.push(Command {
                 step: u32::MAX,
                 title: format!("the read that shows it: {}", headline(&violation.id)),
-                remark: format!("came: {}", exchange.response.status),
+                remark: format!("came: {}", shown(exchange)),
                 words: self.words(u32::MAX, &path, exchange, &[]),
                 last: true,
             });
@@ -490,6 +511,10 @@ impl Script<'_> {
         for command in commands {
             let words: Vec<_> = command.words.iter().map(|pieces| quote(pieces)).collect();
             line(&mut out, &format!("\n# {}", inert(&command.title)));
+            if words.is_empty() {
+                line(&mut out, "# curl cannot do that; gainsay replay does");
+                continue;
+            }
             line(
                 &mut out,
                 &format!("send {}   # {}", words.join(" "), command.remark),

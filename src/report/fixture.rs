@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::check::Judge;
+use crate::check::Worlds;
 use crate::drive::Renderer;
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
 use crate::generate::{Plan, Step};
@@ -93,7 +93,7 @@ fn step(id: u32, rule: usize, actor: Actor, picks: Vec<Picked>, args: Vec<Value>
         picks,
         args,
     };
-    Step { id, action }
+    Step::new(id, action)
 }
 
 fn register(id: u32) -> Step {
@@ -142,7 +142,7 @@ pub fn found(model: &Arc<Model>, slip: Slip, run: u32) -> Counterexample {
 fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample {
     let mark = format!("k{run}x9");
     let renderer = Renderer::new(model.clone(), mark.clone(), 1_800_000_000);
-    let mut judge = Judge::new(model.clone(), model.initial());
+    let mut judge = Worlds::new(model.clone(), model.initial());
     let mut history = History::default();
     let mut server = Server {
         run,
@@ -161,7 +161,7 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
             .events
             .push(event(Purpose::Step(step.id), request, &response));
         judge.observe(
-            step.id,
+            step,
             &expected,
             &response,
             history.events.len() - 1,
@@ -210,7 +210,7 @@ fn event(purpose: Purpose, request: Request, response: &Response) -> Event {
         purpose,
         exchange: Exchange {
             request,
-            response: Arc::new(response.clone()),
+            response: Some(Arc::new(response.clone())),
             started: Duration::ZERO,
             took: Duration::from_millis(3),
             deferred: 0,

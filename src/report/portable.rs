@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::paint::is_unsafe;
-use crate::generate::{Plan, Step};
+use crate::generate::{Delivery, Plan, Step};
 use crate::model::action::{Action, Actor, Picked};
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Model};
@@ -37,6 +37,13 @@ pub(super) struct PortableStep {
     pub pick: BTreeMap<String, String>,
     #[serde(default, rename = "with", skip_serializing_if = "BTreeMap::is_empty")]
     pub args: BTreeMap<String, Json>,
+    /// How it is delivered, where that is not as clients do.
+    #[serde(default, skip_serializing_if = "is_plain_delivery")]
+    pub delivery: Delivery,
+}
+
+fn is_plain_delivery(delivery: &Delivery) -> bool {
+    *delivery == Delivery::Once
 }
 
 /// Why a plan is not one of this model.
@@ -112,6 +119,7 @@ fn write_step(model: &Model, step: &Step) -> PortableStep {
         args: args
             .map(|(arg, value)| (arg.name.to_string(), write_value(model, value)))
             .collect(),
+        delivery: step.delivery,
     }
 }
 
@@ -233,11 +241,28 @@ pub(super) fn read(model: &Model, plan: &PortablePlan) -> Result<Plan, PlanError
             })
             .collect::<Result<Vec<_>, _>>()
     };
-    Ok(Plan {
+    let plan = Plan {
         seed,
         setup: steps(&plan.setup)?,
         steps: steps(&plan.steps)?,
-    })
+    };
+    let all: Vec<&Step> = plan.all().collect();
+    for (index, step) in all.iter().enumerate() {
+        let same = |of: u32| {
+            let mut earlier = all[..index].iter();
+            earlier.any(|other| other.id == of && other.action == step.action)
+        };
+        if let Some(of) = step.delivery.again()
+            && !same(of)
+        {
+            return Err(malformed(
+                "an earlier step with the same request",
+                &of.to_string(),
+                Some(step.id),
+            ));
+        }
+    }
+    Ok(plan)
 }
 
 fn malformed(what: &'static str, text: &str, step: Option<u32>) -> PlanError {
@@ -326,6 +351,7 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
     Ok(Step {
         id: step.id,
         action,
+        delivery: step.delivery,
     })
 }
 

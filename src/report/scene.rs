@@ -1,7 +1,7 @@
 //! The scene of a counterexample: its parts in the words of people. All texts that leave it are symbolised, without
 //! secrets and without control characters.
 
-use crate::drive::history::{Exchange, Request, Response};
+use crate::drive::history::{Exchange, Request};
 use crate::drive::symbols::{HandleNames, Symbols};
 use crate::generate::Step;
 use crate::model::action::Picked;
@@ -42,7 +42,8 @@ impl<'a> Scene<'a> {
                 }
             }
             if let Some(exchange) = found.history.of_step(step.id) {
-                for (raw, symbol) in secrets_in(model, step, &exchange.response) {
+                let response = exchange.response.iter();
+                for (raw, symbol) in response.flat_map(|r| secrets_in(model, step, r)) {
                     symbols.hide(&raw, &symbol);
                 }
             }
@@ -294,7 +295,10 @@ impl<'a> Scene<'a> {
     }
 
     /// What came back, in short.
-    pub fn body(&self, response: &Response, parts: usize) -> String {
+    pub fn body(&self, exchange: &Exchange, parts: usize) -> String {
+        let Some(response) = &exchange.response else {
+            return "(no answer)".into();
+        };
         if response.body.is_empty() {
             return "(no body)".into();
         }

@@ -3,7 +3,7 @@
 
 use crate::check::{CheckId, Finding, Parts};
 use crate::drive::history::Exchange;
-use crate::generate::Step;
+use crate::generate::{Close, Cut, Damage, Delivery, Step};
 use crate::model::Model;
 use crate::model::value::Handle;
 use crate::shrink::{Counterexample, Standing};
@@ -54,6 +54,12 @@ pub(super) fn headline(id: &CheckId) -> String {
             format!("the answer to {rule} is none that the API describes")
         }
         CheckId::Invariant { name, rule } => format!("{name} does not hold after {rule}"),
+        CheckId::Malformed { rule } => {
+            format!("{rule} must be refused where it is no proper request")
+        }
+        CheckId::Repeated { rule } => {
+            format!("{rule} is answered otherwise when it is sent again")
+        }
         CheckId::Secret { rule, field } => format!("{rule} shows a secret: {field}"),
         CheckId::Isolation { rule, field } => format!("{rule} shows what is private: {field}"),
     }
@@ -65,6 +71,42 @@ pub fn standing(standing: Standing) -> String {
         true => format!("did not reproduce (0 of {})", standing.runs),
         false => format!("fails {} of {}", standing.failed, standing.runs),
     }
+}
+
+/// The status that came back.
+pub(super) fn shown(exchange: &Exchange) -> String {
+    let status = exchange.status();
+    status.map_or("no answer".into(), |status| status.to_string())
+}
+
+/// How a step is delivered, if not as clients do.
+pub(super) fn delivered(delivery: Delivery) -> Option<String> {
+    let text = match delivery {
+        Delivery::Once => return None,
+        Delivery::Again { of, lost: false } => return Some(format!("the request of step {of} again")),
+        Delivery::Again { of, lost: true } => {
+            return Some(format!(
+                "the answer to step {of} was lost, so the client sends the same request again"
+            ));
+        }
+        Delivery::Slow => "it arrives in small pieces",
+        Delivery::Cut(Cut::Early) => "the connection ends within its first bytes",
+        Delivery::Cut(Cut::Late) => "the connection ends before its last byte",
+        Delivery::Malformed(Damage::Truncated) => "malformed: the last byte of its JSON is missing",
+        Delivery::Malformed(Damage::Encoding) => "malformed: with a field that is no UTF-8",
+        Delivery::Malformed(Damage::NotANumber) => "malformed: with a field that is NaN",
+        Delivery::Malformed(Damage::Nested) => {
+            "malformed: with a field of lists within lists, 10,000 deep"
+        }
+        Delivery::Malformed(Damage::Huge) => "malformed: with a field of ten megabytes",
+        Delivery::Malformed(Damage::ContentType) => {
+            "malformed: it says that it is application/x-gainsay"
+        }
+        Delivery::Abandoned(Close::Fin) => "all of it is sent, and the connection closed at once",
+        Delivery::Abandoned(Close::Rst) => "all of it is sent, and the connection reset at once",
+        Delivery::Late => "all of it is sent, but the client waits no longer",
+    };
+    Some(text.to_owned())
 }
 
 struct Teller<'a> {
@@ -111,6 +153,12 @@ impl Teller<'_> {
                 format!("The API's own description (conformance) speaks of {rule}, at")
             }
             CheckId::Invariant { name, .. } => format!("The invariant {name} says"),
+            CheckId::Malformed { rule } => {
+                format!("What is no JSON cannot be taken for a request, at {rule}")
+            }
+            CheckId::Repeated { rule } => {
+                format!("The rule {rule} is idempotent, says the model")
+            }
             CheckId::Secret { field, .. } => {
                 format!("{field} is a secret (no_secrets_leaked); it was shown by")
             }
@@ -165,7 +213,7 @@ impl Teller<'_> {
         let statuses: std::collections::BTreeSet<u16> = steps
             .iter()
             .filter_map(|s| self.scene.found.history.of_step(s.id))
-            .map(|e| e.response.status)
+            .filter_map(Exchange::status)
             .collect();
         let statuses: Vec<_> = statuses.iter().map(u16::to_string).collect();
         let mut text = format!(
@@ -205,8 +253,11 @@ impl Teller<'_> {
         if !picks.is_empty() {
             text.push_str(&format!(" {}", picks.join(", ")));
         }
-        if !args.is_empty() {
+        if !args.is_empty() && step.delivery.again().is_none() {
             text.push_str(&format!(" — {}", args.join(", ")));
+        }
+        if let Some(how) = delivered(step.delivery) {
+            text.push_str(&format!(" — {}", self.style.bold(&how)));
         }
         let mut out = self
             .style
@@ -219,22 +270,23 @@ impl Teller<'_> {
         let by_read =
             scene.shown_by().is_some_and(|(_, read)| read) || scene.found.violation.event.is_none();
         let wrong = failing && !by_read;
-        let status = exchange.response.status;
+        let status = exchange.status();
         let mark = match wrong {
             true => self.style.bad("✗"),
             false => self.style.good("✓"),
         };
         let mut text = format!(
-            "{} → {status} {mark}",
-            self.style.dim(&scene.request_line(step, &exchange.request))
+            "{} → {} {mark}",
+            self.style.dim(&scene.request_line(step, &exchange.request)),
+            shown(exchange)
         );
         let created = self.created(step);
         if !created.is_empty() {
             text.push_str(&format!("  makes {}", created.join(", ")));
-        } else if status >= 300 && !wrong {
+        } else if status.is_some_and(|status| status >= 300) && !wrong {
             text.push_str(&format!(
                 "  {}",
-                self.style.dim(&scene.body(&exchange.response, 3))
+                self.style.dim(&scene.body(exchange, 3))
             ));
         }
         out.push_str(&self.style.wrap(&text, INDENT, DEEPER));
@@ -260,16 +312,14 @@ impl Teller<'_> {
                         &self.pair(label, &format!("{} {}", expected.statuses, expected.why)),
                     );
                 }
-                let came = format!("{observed} {}", scene.body(&exchange.response, 12));
+                let came = format!("{observed} {}", scene.body(exchange, 12));
                 out.push_str(&self.pair("came", &came));
             }
             Finding::ServerError { observed } => {
-                let response = scene
-                    .shown_by()
-                    .map_or(&exchange.response, |(e, _)| &e.response);
+                let exchange = scene.shown_by().map_or(exchange, |(shown, _)| shown);
                 out.push_str(&self.pair("expected", "any answer but a failure of the server"));
                 out.push_str(
-                    &self.pair("came", &format!("{observed} {}", scene.body(response, 12))),
+                    &self.pair("came", &format!("{observed} {}", scene.body(exchange, 12))),
                 );
             }
             Finding::Undescribed(mismatch) => {
@@ -286,7 +336,7 @@ impl Teller<'_> {
                     out.push_str(&self.pair("but", &scene.text(reason)));
                 }
                 if !by_read {
-                    out.push_str(&self.pair("came", &scene.body(&exchange.response, 12)));
+                    out.push_str(&self.pair("came", &scene.body(exchange, 12)));
                 }
             }
             Finding::Late {
@@ -302,10 +352,8 @@ impl Teller<'_> {
                 let owner = scene.names.get(*owner);
                 let shown = format!("the answer shows {to} the {field} of {owner}");
                 out.push_str(&self.pair("came", &inert(&shown)));
-                let response = scene
-                    .shown_by()
-                    .map_or(&exchange.response, |(e, _)| &e.response);
-                out.push_str(&self.pair("body", &scene.body(response, 12)));
+                let exchange = scene.shown_by().map_or(exchange, |(shown, _)| shown);
+                out.push_str(&self.pair("body", &scene.body(exchange, 12)));
             }
         }
         out
@@ -353,7 +401,7 @@ impl Teller<'_> {
         };
         let text = format!(
             "{line} → {} {}",
-            exchange.response.status,
+            shown(exchange),
             self.style.bad("✗")
         );
         let mut out = self.pair(when, &text);
@@ -361,7 +409,7 @@ impl Teller<'_> {
             violation.finding,
             Finding::Shown { .. } | Finding::ServerError { .. }
         ) {
-            out.push_str(&self.pair("came", &scene.body(&exchange.response, 12)));
+            out.push_str(&self.pair("came", &scene.body(exchange, 12)));
         }
         out
     }

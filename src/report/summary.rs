@@ -1,10 +1,11 @@
 //! The summary of a campaign: what was run, which outcomes were reached, what was found, and what to beware of.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::check::CheckId;
-use crate::generate::Coverage;
+use crate::generate::{Coverage, Fault};
 use crate::model::Model;
 use crate::shrink::Standing;
 
@@ -32,6 +33,12 @@ pub struct Summary {
     pub skipped_steps: u64,
     /// Plans that could not be judged.
     pub inconclusive: u64,
+    /// Faults that happened, by their kinds.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Steps that were to create something, and how many of them did.
+    pub creations: (u64, u64),
+    /// How many worlds had to be told apart, at most.
+    pub worlds: usize,
     /// The seeds, from first to last.
     pub seeds: RangeInclusive<u64>,
     /// How many plans were run at once.
@@ -84,6 +91,21 @@ fn figures(model: &Model, s: &Summary, style: Style) -> String {
     parts.push(count(u64::try_from(s.jobs).unwrap_or(u64::MAX), "job"));
     let text = format!("{}: {}", style.bold(&inert(&model.name)), parts.join(" · "));
     let mut out = style.wrap(&text, "", "  ");
+    let (tried, created) = s.creations;
+    let got = |of: &str| format!("{} of {} {of}", grouped(created), count(tried, "creation"));
+    if tried > 0 && s.faults.is_empty() {
+        out.push_str(&style.wrap(&format!("{}.", got("succeeded")), "  ", "  "));
+    } else if !s.faults.is_empty() {
+        let kinds = s.faults.iter().map(|(fault, n)| format!("{fault} ×{n}"));
+        let kinds: Vec<_> = kinds.collect();
+        let text = format!(
+            "Faults: {}. {}; at most {} had to be told apart.",
+            kinds.join(", "),
+            got("got through"),
+            count(u64::try_from(s.worlds).unwrap_or(u64::MAX), "world"),
+        );
+        out.push_str(&style.wrap(&text, "  ", "  "));
+    }
     if let Some(reason) = &s.stopped_by {
         out.push_str(&style.wrap(&format!("Ended early: {}", inert(reason)), "  ", "  "));
     }
@@ -256,6 +278,9 @@ mod tests {
             coverage: Coverage::new(model),
             skipped_steps: 0,
             inconclusive: 0,
+            faults: BTreeMap::new(),
+            creations: (0, 0),
+            worlds: 1,
             seeds: 0..=199,
             jobs: 4,
             counterexamples: Vec::new(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, rename, renumber, same_subject};
 use super::simplify::instance;
-use crate::generate::{Step, rehearse_step};
+use crate::generate::{Delivery, Step, rehearse_step};
 use crate::model::action::{Action, Actor, Outcome, Picked};
 use crate::model::value::{Handle, Value};
 use crate::model::{Body, By};
@@ -66,6 +66,7 @@ impl Reducer<'_> {
                 }
                 let mut plainer = kept.clone();
                 plainer.steps[index].action.rule = other;
+                let plainer = plainer.synced();
                 let same = self
                     .deeds(&plainer.steps)
                     .is_some_and(|(_, end)| end == mirror);
@@ -88,6 +89,7 @@ impl Reducer<'_> {
             let shorter = ways.into_iter().find_map(|(rule, nth)| {
                 let mut other = kept.clone();
                 other.steps[index].action = self.likewise(&kept.steps[index], rule, nth)?;
+                let mut other = other.synced();
                 if !self.picks_are_offered(&other, index) || !self.admits(&other, goal) {
                     return None;
                 }
@@ -216,6 +218,7 @@ impl Reducer<'_> {
     ) -> bool {
         let mut other = kept.clone();
         other.steps[index].action = action;
+        let other = other.synced();
         let done = same_subject(&other, kept)
             && self.picks_are_offered(&other, index)
             && self.alike(&other, deeds, keep);
@@ -289,6 +292,7 @@ impl Reducer<'_> {
                 let mut swapped = kept.clone();
                 swapped.steps[early].action = other.action.clone();
                 swapped.steps[late].action = one.action.clone();
+                let swapped = swapped.synced();
                 if self.alike(&swapped, &deeds, keep) {
                     kept = swapped;
                 }
@@ -330,6 +334,7 @@ impl Reducer<'_> {
                                 h => h,
                             });
                         }
+                        let other = other.synced();
                         let offered =
                             (start..other.steps.len()).all(|i| self.picks_are_offered(&other, i));
                         let simpler = cast(&other) < cast(&kept)
@@ -408,6 +413,7 @@ impl Reducer<'_> {
                 + u32::from(step.action.actor == last.action.actor) * 2
                 + u32::from(step.action.rule == last.action.rule) * 2
                 + u32::from(done)
+                + u32::from(step.delivery != Delivery::Once) * 6
         };
         candidate.steps.iter().map(|s| (s.id, kin(s))).collect()
     }

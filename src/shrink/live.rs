@@ -78,6 +78,7 @@ pub async fn shrink(
                 _ => break,
             }
         }
+        search.without_faults(&reducer).await;
     } else {
         search.fails(&found).await;
     }
@@ -239,9 +240,10 @@ impl Search<'_> {
         let mut barer = best.clone();
         for (step, simple) in barer.steps.iter_mut().zip(&simpler.steps) {
             if only_leaves_out(&step.action.args, &simple.action.args) {
-                *step = simple.clone();
+                step.action = simple.action.clone();
             }
         }
+        let barer = barer.synced();
         if barer != best
             && reducer.admits(&barer, goal)
             && self.fails(&barer).await
@@ -256,7 +258,8 @@ impl Search<'_> {
             if candidate.steps.len() != simpler.steps.len() || candidate.steps[index] == *simple {
                 continue;
             }
-            candidate.steps[index] = simple.clone();
+            candidate.steps[index].action = simple.action.clone();
+            let candidate = candidate.synced();
             if reducer.admits(&candidate, goal)
                 && self.fails(&candidate).await
                 && self.earlier.is_some()
@@ -267,6 +270,30 @@ impl Search<'_> {
         let Some(best) = self.best() else { return };
         let canonical = reducer.canonical(&best, goal, Keep::Effects, false);
         self.fails(&canonical).await;
+    }
+
+    /// Delivers as clients do what need not be delivered otherwise. What was sent again is then sent anew: with values of
+    /// its own where they must be unique.
+    async fn without_faults(&mut self, reducer: &Reducer<'_>) {
+        let ids: Vec<u32> = match self.best() {
+            Some(best) => best.faults().map(|step| step.id).collect(),
+            None => return,
+        };
+        for id in &ids {
+            let Some(mut candidate) = self.best() else {
+                return;
+            };
+            let Some(goal) = reducer.goal(&candidate, false) else {
+                return;
+            };
+            let plain = candidate.plain(*id);
+            candidate = reducer.canonical(&plain, &goal, Keep::Effects, false);
+            for candidate in [candidate, plain] {
+                if reducer.admits(&candidate, &goal) && self.fails(&candidate).await {
+                    break;
+                }
+            }
+        }
     }
 
     /// Confirms that every step of the best candidate is needed. One that others build on is needed if they are.

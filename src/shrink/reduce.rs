@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::generate::{Step, rehearse_strictly};
+use crate::generate::{Delivery, Step, rehearse_strictly};
 use crate::model::Model;
 use crate::model::action::{Actor, Outcome, Picked};
 use crate::model::mirror::Mirror;
@@ -25,6 +25,44 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// The candidate whose steps that send something again send what the steps send now of which they are copies.
+    pub(super) fn synced(mut self) -> Candidate {
+        for index in 0..self.steps.len() {
+            let (earlier, later) = self.steps.split_at_mut(index);
+            let Some(step) = later.first_mut() else { break };
+            let original = earlier.iter().find(|s| Some(s.id) == step.delivery.again());
+            if let Some(original) = original {
+                step.action.clone_from(&original.action);
+            }
+        }
+        self
+    }
+
+    /// The steps that are not delivered as clients do.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Step> {
+        (self.steps.iter()).filter(|step| step.delivery != Delivery::Once)
+    }
+
+    /// The candidate with one of its steps delivered as clients do, as a request of its own.
+    pub(super) fn plain(&self, id: u32) -> Candidate {
+        let mut plain = self.clone();
+        for step in plain.steps.iter_mut().filter(|step| step.id == id) {
+            if step.delivery.again().is_some() {
+                let anew = id.saturating_mul(100).saturating_add(3_000_000);
+                for arg in &mut step.action.args {
+                    *arg = arg.rewrite(&mut |value| match value {
+                        Value::Fresh(prefix, n) => {
+                            Some(Value::Fresh(prefix.clone(), anew.saturating_add(*n)))
+                        }
+                        _ => None,
+                    });
+                }
+            }
+            step.delivery = Delivery::Once;
+        }
+        plain
+    }
+
     /// What the last step and the broken invariant are about.
     pub fn subjects(&self) -> Vec<Handle> {
         let picks = self.steps.last().map(|last| &last.action.picks);
@@ -97,7 +135,10 @@ impl<'a> Reducer<'a> {
     pub(super) fn deeds(&self, steps: &[Step]) -> Option<(BTreeMap<u32, Deed>, Mirror)> {
         let mut mirror = self.start.clone();
         let mut deeds = BTreeMap::new();
-        for step in steps {
+        for (index, step) in steps.iter().enumerate() {
+            if !follows(&steps[..index], step) {
+                return None;
+            }
             let before = mirror.clone();
             let rehearsed = rehearse_strictly(self.model, &mut mirror, step)?;
             let deed = Deed {
@@ -171,6 +212,9 @@ impl<'a> Reducer<'a> {
         let mut pinned = 0;
         let last = candidate.steps.len().saturating_sub(1);
         for (index, step) in candidate.steps.iter().enumerate() {
+            if !follows(&candidate.steps[..index], step) {
+                return false;
+            }
             let pin = goal.pins.get(&step.id);
             let before = (pin.is_some() || index == last).then(|| mirror.clone());
             let Some(rehearsed) = rehearse_strictly(self.model, &mut mirror, step) else {
@@ -303,7 +347,8 @@ impl<'a> Reducer<'a> {
                     continue;
                 }
                 let shorter = (0..=CONSEQUENCES).find_map(|depth| {
-                    let mut merged = self.applicable(&merge(&kept, *from, *to, depth));
+                    let merged = merge(&kept, *from, *to, depth).synced();
+                    let mut merged = self.applicable(&merged);
                     // The step that fails must be among what remains.
                     let ends = |c: &Candidate| c.steps.last().map(|s| s.id);
                     if ends(&merged) != ends(&kept)
@@ -338,13 +383,26 @@ impl<'a> Reducer<'a> {
     /// The candidate without the steps that cannot be tried in it.
     pub fn applicable(&self, candidate: &Candidate) -> Candidate {
         let mut mirror = self.start.clone();
-        let mut steps = candidate.steps.clone();
-        steps.retain(|step| rehearse_strictly(self.model, &mut mirror, step).is_some());
+        let mut steps: Vec<Step> = Vec::with_capacity(candidate.steps.len());
+        for step in &candidate.steps {
+            if follows(&steps, step) && rehearse_strictly(self.model, &mut mirror, step).is_some() {
+                steps.push(step.clone());
+            }
+        }
         Candidate {
             steps,
             entity: candidate.entity,
         }
     }
+}
+
+/// Whether what a step sends again was sent before.
+fn follows(earlier: &[Step], step: &Step) -> bool {
+    let Some(of) = step.delivery.again() else {
+        return true;
+    };
+    let mut originals = earlier.iter().filter(|s| s.id == of);
+    originals.any(|s| s.delivery.again().is_none() && s.action == step.action)
 }
 
 /// The candidate with one entity in the place of another, and to a depth what is made of the one in the place of what is
@@ -433,6 +491,9 @@ pub fn renumber(candidate: &Candidate) -> Candidate {
     for step in &candidate.steps {
         let mut step = rename(step, &mut moved);
         step.id = ids.get(&step.id).copied().unwrap_or(step.id);
+        if let Delivery::Again { of, .. } = &mut step.delivery {
+            *of = ids.get(of).copied().unwrap_or(*of);
+        }
         for arg in &mut step.action.args {
             *arg = arg.rewrite(&mut |value| match value {
                 Value::Fresh(prefix, n) => {

@@ -68,6 +68,7 @@ impl Reducer<'_> {
             for (position, value) in change {
                 simpler.steps[index].action.args[position] = value.clone();
             }
+            let simpler = simpler.synced();
             if self.alike(&simpler, deeds, keep) {
                 *kept = simpler;
                 return;

@@ -1,11 +1,13 @@
-//! Registration. Keys come from the operating system's generator, and only their hashes are stored.
+//! Registration. Keys come from the operating system's generator, or from what the registration says; only their hashes
+//! are stored.
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use sqlx::Row;
 
 use super::account::Callback;
@@ -13,8 +15,8 @@ use super::bugs::Bug;
 use super::call::{JsonCall, key_hash, ok};
 use super::errors::{Answer, Refusal};
 use super::input::{ANY_LENGTH, Input};
-use super::server::App;
-use super::store::{Store, Tx, new_id, now};
+use super::server::{App, Keys};
+use super::store::{Columns, Store, Tx, new_id, now};
 
 /// How many random suffixes a taken username is tried with before the longer one.
 const SUFFIX_TRIES: usize = 10;
@@ -33,8 +35,26 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let notifications = input.flag_or("platform_notifications", true);
     input.finish()?;
 
-    let (id, created_at, key) = (new_id(), now(), new_key());
+    let key = match app.keys {
+        Keys::Random => new_key(),
+        Keys::Derived => derived_key(&json!([
+            name,
+            username,
+            description,
+            model,
+            callback.url,
+            callback.token,
+            notifications,
+        ])),
+    };
+    let (id, created_at) = (new_id(), now());
     let mut tx = app.store.write().await?;
+    if app.keys == Keys::Derived
+        && !app.bugs.has(Bug::DuplicateApiKeys)
+        && let Some(known) = account_of(&mut tx, &key).await?
+    {
+        return ok(registered(&known, &key));
+    }
     let username = free_username(&app, &mut tx, &normalized(&username)).await?;
     sqlx::query(
         "INSERT INTO users (id, username, name, name_key, description, model_id, callback_url, callback_token,
@@ -45,10 +65,10 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .bind(&username)
     .bind(&name)
     .bind(name.to_lowercase())
-    .bind(description)
+    .bind(description.as_deref())
     .bind(model.as_deref())
     .bind(callback.url.as_deref())
-    .bind(callback.token)
+    .bind(callback.token.as_deref())
     .bind(i64::from(notifications))
     .bind(&created_at)
     .execute(&mut *tx)
@@ -60,20 +80,15 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     };
     tx.commit().await?;
 
-    let mut answer = json!({
-        "success": true,
-        "agent": {
-            "id": id,
-            "username": format!("@{username}"),
-            "name": name,
-            "model_id": model,
-            "type": "agent",
-            "profile_url": format!("/agent/@{username}"),
-            "created_at": created_at,
-            "platform_notifications": notifications,
-        },
-        "api_key": { "key": key, "prefix": key[..12], "note": "Store this key. It is not shown again." },
-    });
+    let account = Account {
+        id,
+        username,
+        name,
+        model,
+        notifications,
+        created_at,
+    };
+    let mut answer = registered(&account, &key);
     if let Some(existing) = namesake {
         answer["warning"] = json!({
             "message": "An agent of this name and model exists already. If it is you, you now have two accounts.",
@@ -85,6 +100,55 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             json!("Without a callback_url, notifications have to be polled.");
     }
     ok(answer)
+}
+
+/// An account as registrations answer it.
+struct Account {
+    id: String,
+    username: String,
+    name: String,
+    model: Option<String>,
+    notifications: bool,
+    created_at: String,
+}
+
+fn registered(account: &Account, key: &str) -> Value {
+    let prefix: String = key.chars().take(12).collect();
+    json!({
+        "success": true,
+        "agent": {
+            "id": account.id,
+            "username": format!("@{}", account.username),
+            "name": account.name,
+            "model_id": account.model,
+            "type": "agent",
+            "profile_url": format!("/agent/@{}", account.username),
+            "created_at": account.created_at,
+            "platform_notifications": account.notifications,
+        },
+        "api_key": { "key": key, "prefix": prefix, "note": "Store this key. It is not shown again." },
+    })
+}
+
+/// The account that has a key.
+async fn account_of(tx: &mut Tx, key: &str) -> Result<Option<Account>, sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT users.* FROM users JOIN api_keys ON api_keys.user_id = users.id WHERE api_keys.key_hash = $1",
+    )
+    .bind(key_hash(key.as_bytes()))
+    .fetch_optional(&mut **tx)
+    .await?;
+    let account = |row: sqlx::any::AnyRow| {
+        Ok(Account {
+            id: row.try_get("id")?,
+            username: row.try_get("username")?,
+            name: row.try_get("name")?,
+            model: row.try_get("model_id")?,
+            notifications: row.flag("platform_notifications")?,
+            created_at: row.try_get("created_at")?,
+        })
+    };
+    row.map(account).transpose()
 }
 
 /// The username of another agent with this name, in any case, and this model.
@@ -145,6 +209,12 @@ pub(super) async fn open_admin_account(store: &Store, key: &str) -> Result<(), s
 
 fn new_key() -> String {
     format!("dsf_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}
+
+/// The same key for the same registration, so that a client who never saw the answer gets it when he asks again.
+fn derived_key(registration: &Value) -> String {
+    let digest = Sha256::digest(registration.to_string());
+    format!("dsf_{}", URL_SAFE_NO_PAD.encode(digest))
 }
 
 /// Lower case, `[a-z0-9-]` only, single dashes within.

@@ -56,6 +56,8 @@ macro_rules! bugs {
 
 bugs! {
     // accounts
+    DuplicateApiKeys = "duplicate_api_keys":
+        "keys are derived from what a registration says, and stored once more when it is sent again";
     TakenUsernameRefused = "taken_username_refused":
         "a taken username gets no suffix, so it runs into the unique constraint";
     ModelWrittenToEveryone = "model_written_to_everyone":

@@ -151,15 +151,17 @@ impl Call {
         let Some(key) = self.key() else {
             return Err(Refusal::unauthenticated("Missing API key"));
         };
-        let row = sqlx::query(
+        let rows = sqlx::query(
             "SELECT users.id, users.last_heartbeat_at, api_keys.is_revoked, api_keys.expires_at
              FROM api_keys JOIN users ON users.id = api_keys.user_id WHERE api_keys.key_hash = $1",
         )
         .bind(key_hash(key))
-        .fetch_optional(app.store.readers())
+        .fetch_all(app.store.readers())
         .await?;
-        let Some(row) = row else {
-            return Err(Refusal::unauthenticated("Invalid or revoked API key"));
+        let row = match rows.as_slice() {
+            [] => return Err(Refusal::unauthenticated("Invalid or revoked API key")),
+            [row] => row,
+            _ => return Err(Refusal::Crash("several accounts have one key")),
         };
         if row.flag("is_revoked")? {
             return Err(Refusal::unauthenticated("Invalid or revoked API key"));

@@ -50,4 +50,4 @@ mod worlds;
 mod tests;
 
 pub use bugs::{Bug, UnknownBug};
-pub use server::{Config, ServeError, Server, serve};
+pub use server::{Config, Keys, ServeError, Server, serve};

@@ -22,7 +22,7 @@ const TABLES: &[&str] = &[
         created_at TEXT NOT NULL
     )",
     "CREATE TABLE IF NOT EXISTS api_keys (
-        key_hash TEXT PRIMARY KEY,
+        key_hash TEXT NOT NULL,
         key_prefix TEXT NOT NULL,
         user_id TEXT NOT NULL REFERENCES users (id),
         is_revoked BIGINT NOT NULL DEFAULT 0,
@@ -361,12 +361,21 @@ const ONE_VOTE_ON_A_PROPOSAL: &str = "CREATE UNIQUE INDEX IF NOT EXISTS one_vote
 /// A database that is kept may have the index from a start without the bug.
 const MANY_VOTES_ON_A_PROPOSAL: &str = "DROP INDEX IF EXISTS one_vote_on_a_proposal";
 
+const ONE_ACCOUNT_A_KEY: &str =
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_account_a_key ON api_keys (key_hash)";
+
+const MANY_ACCOUNTS_A_KEY: &str = "DROP INDEX IF EXISTS one_account_a_key";
+
 pub(super) async fn create(tx: &mut Tx, kind: Kind, bugs: Bugs) -> Result<(), sqlx::Error> {
     let votes = match bugs.has(Bug::SecondVote) {
         true => MANY_VOTES_ON_A_PROPOSAL,
         false => ONE_VOTE_ON_A_PROPOSAL,
     };
-    for statement in TABLES.iter().chain([&votes]) {
+    let keys = match bugs.has(Bug::DuplicateApiKeys) {
+        true => MANY_ACCOUNTS_A_KEY,
+        false => ONE_ACCOUNT_A_KEY,
+    };
+    for statement in TABLES.iter().chain([&votes, &keys]) {
         sqlx::query(AssertSqlSafe(spelled(statement, kind)))
             .execute(&mut **tx)
             .await?;

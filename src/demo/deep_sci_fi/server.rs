@@ -39,8 +39,20 @@ pub struct Config {
     pub database: Option<String>,
     /// The slips to make. None is the sound server.
     pub bugs: Vec<Bug>,
+    /// Where the keys of new accounts come from.
+    pub keys: Keys,
     /// The key of the administrator, who gets an account when the server starts. `None`: there is no administrator.
     pub admin_key: Option<String>,
+}
+
+/// Where the keys of new accounts come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Keys {
+    /// The operating system's generator, as in the original: a registration that is sent again makes another account.
+    #[default]
+    Random,
+    /// What the registration says: one that is sent again is answered with the account that it made, and its key.
+    Derived,
 }
 
 impl Default for Config {
@@ -49,6 +61,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database: None,
             bugs: Vec::new(),
+            keys: Keys::Random,
             admin_key: None,
         }
     }
@@ -93,6 +106,7 @@ pub enum ServeError {
 pub(super) struct App {
     pub store: Arc<Store>,
     pub bugs: Bugs,
+    pub keys: Keys,
     pub admin_key: Option<Arc<str>>,
 }
 
@@ -164,6 +178,10 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let app = App {
         store: Arc::clone(&store),
         bugs,
+        keys: match bugs.has(Bug::DuplicateApiKeys) {
+            true => Keys::Derived,
+            false => config.keys,
+        },
         admin_key: config.admin_key.as_deref().map(Arc::from),
     };
     let (stop, stopped) = oneshot::channel::<()>();

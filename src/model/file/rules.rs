@@ -136,10 +136,13 @@ impl File<'_> {
         let idempotent = fields.get("idempotent").and_then(|node| match &node.data {
             Data::Bool(true) => Some(Idempotence::Natural),
             Data::Bool(false) => None,
-            _ => self
-                .reader
-                .string(node, "`idempotent`")
-                .map(Idempotence::Key),
+            _ => {
+                let text = self.reader.string(node, "`idempotent`")?;
+                Some(match text.as_str() {
+                    "maybe" => Idempotence::Maybe,
+                    _ => Idempotence::Key(text),
+                })
+            }
         });
         let pick_names = names_under(&fields, "pick");
         let arg_names = names_under(&fields, "with");

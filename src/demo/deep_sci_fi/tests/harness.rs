@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::demo::deep_sci_fi::{Bug, Config, Server, serve};
+use crate::demo::deep_sci_fi::{Bug, Config, Keys, Server, serve};
 
 /// A status and a JSON body.
 pub struct Reply {
@@ -26,10 +26,25 @@ pub struct Api {
 
 impl Api {
     pub async fn start(bugs: &[Bug]) -> Self {
-        let config = Config {
+        Self::serve(Config {
             bugs: bugs.to_vec(),
-            admin_key: Some(String::from(ADMIN_KEY)),
             ..Config::default()
+        })
+        .await
+    }
+
+    pub async fn start_with(keys: Keys) -> Self {
+        Self::serve(Config {
+            keys,
+            ..Config::default()
+        })
+        .await
+    }
+
+    async fn serve(config: Config) -> Self {
+        let config = Config {
+            admin_key: Some(String::from(ADMIN_KEY)),
+            ..config
         };
         Self {
             server: serve(config).await.unwrap(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Agent, Api, proposal, text, vote, words};
 use super::{feedback, society_slips, stories, world_slips};
-use crate::demo::deep_sci_fi::Bug;
+use crate::demo::deep_sci_fi::{Bug, Keys};
 
 /// Runs the sequence that shows a bug. The last value is what the sound server must yield, the one before it what the
 /// slip must, and the first what this server yielded.
@@ -28,6 +28,15 @@ async fn sequence(api: &Api, bug: Bug) -> (Value, Value, Value) {
                 json!(409),
                 json!(200),
             )
+        }
+        Bug::DuplicateApiKeys => {
+            let (agent, again) = (
+                api.agent_called("same").await,
+                api.agent_called("same").await,
+            );
+            let me = api.get_as(&agent, "/auth/me").await;
+            let shown = json!([me.status, agent.key == again.key]);
+            (shown, json!([500, true]), json!([200, false]))
         }
         Bug::ModelWrittenToEveryone => {
             api.patch(&author, "/auth/me/model", json!({ "model_id": "m" }))
@@ -249,4 +258,18 @@ async fn all_bugs_at_once_still_serve() {
     let author = api.agent_called("author").await;
     let id = api.submitted(&author).await;
     assert_eq!(api.status(&id).await, "validating");
+}
+
+/// The sound twin of `duplicate_api_keys`: a registration that is sent again is answered with the account that it made.
+#[tokio::test]
+async fn a_derived_key_stays_with_its_account() {
+    let api = Api::start_with(Keys::Derived).await;
+    let (agent, again, other) = (
+        api.agent_called("same").await,
+        api.agent_called("same").await,
+        api.agent_called("other").await,
+    );
+    assert_eq!((&agent.id, &agent.key), (&again.id, &again.key));
+    assert_ne!(agent.key, other.key);
+    assert_eq!(api.get_as(&agent, "/auth/me").await.status, 200);
 }

@@ -1,0 +1,221 @@
+//! Possible worlds: what the server's state may be, as far as the answers tell. One, until a request has taken effect or
+//! not and nobody knows; what is seen later drops those that it contradicts. A violation is what contradicts them all.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::judge::{Due, Expectation, Inflight, Judge, Pending, Reached};
+use super::violation::{CheckId, Violation};
+use crate::drive::history::Response;
+use crate::generate::Step;
+use crate::model::Model;
+use crate::model::action::Action;
+use crate::model::mirror::Mirror;
+use crate::model::value::Handle;
+
+/// More worlds than this are not told apart.
+pub const MOST_WORLDS: usize = 512;
+
+/// The worlds that a run may be in. There is always one.
+#[derive(Debug)]
+pub struct Worlds {
+    first: Judge,
+    others: Vec<Judge>,
+    /// How many there were at most.
+    most: usize,
+}
+
+impl Worlds {
+    /// The one world that a run starts in.
+    pub fn new(model: Arc<Model>, mirror: Mirror) -> Worlds {
+        Worlds {
+            first: Judge::new(model, mirror),
+            others: Vec::new(),
+            most: 1,
+        }
+    }
+
+    /// The mirror of the first world.
+    pub fn mirror(&self) -> &Mirror {
+        self.first.mirror()
+    }
+
+    /// The mirrors of all worlds.
+    pub fn mirrors(&self) -> impl Iterator<Item = &Mirror> {
+        self.all().map(Judge::mirror)
+    }
+
+    /// Whether there are more worlds than can be told apart, so that nothing can be said any more.
+    pub fn are_too_many(&self) -> bool {
+        self.most > MOST_WORLDS
+    }
+
+    /// How many there were at most.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// The violations, the outcomes and the mirror of the first world.
+    pub fn finish(self) -> (Vec<Violation>, Vec<Reached>, Mirror) {
+        self.first.finish()
+    }
+
+    /// Whether a step can be tried, whatever the world: all that it names exists, and nothing of it is tainted.
+    pub fn can_try(&self, step: &Step) -> bool {
+        self.all().all(|world| world.can_try(step))
+    }
+
+    /// What must come of an action that was made real, in the first world.
+    pub fn expect(&self, action: Action) -> Expectation {
+        self.first.expect(action)
+    }
+
+    /// Judges the answer to a step. `event` is the position of the exchange in the history.
+    pub fn observe(
+        &mut self,
+        step: &Step,
+        expected: &Expectation,
+        response: &Response,
+        event: usize,
+        took: Duration,
+    ) {
+        self.filter(|world| world.observe(step, expected, response, event, took));
+    }
+
+    /// Judges the answer to something that was no proper request.
+    pub fn observe_malformed(&mut self, step: &Step, response: &Response, event: usize) {
+        self.filter(|world| world.observe_malformed(step, response, event));
+    }
+
+    /// Notes a request that was cut short, and so never takes effect.
+    pub fn never(&mut self, step: &Step, action: &Action) {
+        self.each(|world| world.begin(step.id, action));
+    }
+
+    /// Notes a request that may take effect, until some time.
+    pub fn perhaps(&mut self, step: &Step, action: &Action, until: Instant) {
+        self.each(|world| {
+            world.begin(step.id, action);
+            world.inflight.push(Inflight {
+                step: step.id,
+                action: action.clone(),
+                until,
+            });
+        });
+    }
+
+    /// The reads that are due, as the first world has it, about what there is in all of them.
+    pub fn due(&mut self, expected: Option<&Expectation>) -> Vec<Due> {
+        for other in &mut self.others {
+            other.due(expected);
+        }
+        let mut due = self.first.due(expected);
+        let others = &self.others;
+        let everywhere = |e: Handle| others.iter().all(|world| world.mirror().get(e).is_some());
+        due.retain(|due| due.entity.is_none_or(everywhere));
+        due
+    }
+
+    /// Judges the answer to a read.
+    pub fn observe_read(
+        &mut self,
+        due: &Due,
+        response: &Response,
+        event: usize,
+        asked_by: Option<Handle>,
+        at_end: bool,
+    ) {
+        self.filter(|world| world.observe_read(due, response, event, asked_by, at_end));
+    }
+
+    /// Forgets what is waited for in vain.
+    pub fn settle(&mut self) {
+        self.each(Judge::settle);
+    }
+
+    /// What is waited for, as the first world has it.
+    pub fn pending(&self) -> &[Pending] {
+        self.first.pending()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Judge> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    fn each(&mut self, look: impl Fn(&mut Judge)) {
+        look(&mut self.first);
+        self.others.iter_mut().for_each(look);
+    }
+
+    /// Looks at something in all worlds, and drops those that it contradicts. Where it contradicts all of them, those
+    /// remain that it contradicts in the same way as the first.
+    fn filter(&mut self, look: impl Fn(&mut Judge)) {
+        self.unfold();
+        look(&mut self.first);
+        let wrong = self.first.complaints();
+        if self.others.is_empty() {
+            return;
+        }
+        let mut fitting = Vec::new();
+        let mut alike = Vec::new();
+        for mut world in std::mem::take(&mut self.others) {
+            look(&mut world);
+            let complaints: Vec<CheckId> = world.complaints();
+            if complaints.is_empty() {
+                fitting.push(world);
+            } else if complaints == wrong {
+                alike.push(world);
+            }
+        }
+        self.others = match (wrong.is_empty(), fitting.is_empty()) {
+            (false, true) => alike,
+            (false, false) => {
+                self.first = fitting.remove(0);
+                fitting
+            }
+            (true, _) => fitting,
+        };
+        self.merge();
+    }
+
+    /// Adds the worlds that requests under way may have led to by now.
+    fn unfold(&mut self) {
+        if self.all().all(|world| world.inflight.is_empty()) || self.are_too_many() {
+            return;
+        }
+        let mut at = 0;
+        while at <= self.others.len() && self.others.len() < MOST_WORLDS {
+            let world = match at {
+                0 => &self.first,
+                at => &self.others[at - 1],
+            };
+            for world in world.unfolded() {
+                if !self.all().any(|known| same(known, &world)) {
+                    self.others.push(world);
+                }
+            }
+            at += 1;
+        }
+        self.most = self.most.max(1 + self.others.len());
+        // What could take effect until now cannot any more.
+        let now = Instant::now();
+        self.each(|world| world.inflight.retain(|inflight| inflight.until > now));
+        self.merge();
+    }
+
+    /// Drops worlds that are the same as others.
+    fn merge(&mut self) {
+        let mut kept: Vec<Judge> = Vec::new();
+        for world in std::mem::take(&mut self.others) {
+            if !same(&self.first, &world) && !kept.iter().any(|known| same(known, &world)) {
+                kept.push(world);
+            }
+        }
+        self.others = kept;
+    }
+}
+
+/// Whether two worlds are the same, and will be.
+fn same(one: &Judge, other: &Judge) -> bool {
+    one.mirror() == other.mirror() && one.inflight == other.inflight
+}

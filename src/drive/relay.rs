@@ -1,0 +1,156 @@
+//! The relay: what stands between the HTTP client and the server while a request fails on its way. The client reaches it
+//! by a Unix socket and speaks as ever; the relay passes on what the fault leaves of it. TLS goes through it unread.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use reqwest::{ClientBuilder, Url};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+use tower::layer::layer_fn;
+
+use super::client::ClientError;
+use crate::generate::{Close, Cut, Delivery};
+
+/// A request is whole when nothing more has come for so long.
+const QUIET: Duration = Duration::from_millis(3);
+/// So long a connection stays open whose client waits no longer.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// What arrives slowly arrives in so many pieces, so long apart.
+const PIECES: usize = 8;
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// A relay to one server, for one request at a time.
+#[derive(Debug)]
+pub(super) struct Relay {
+    /// The client that reaches the server by way of this relay.
+    pub http: reqwest::Client,
+    listener: UnixListener,
+    /// Whether the connection stands, TLS and all, so that what comes next is the request.
+    connected: Arc<AtomicBool>,
+    upstream: (String, u16),
+    /// Held for its `Drop`: the socket is in it.
+    _directory: TempDir,
+}
+
+impl Relay {
+    /// A relay to the server of an address, with a client that is otherwise like another one.
+    pub fn new(base: &Url, client: ClientBuilder) -> Result<Relay, ClientError> {
+        let failed = |what: &str, reason: String| ClientError::Setup {
+            reason: format!("{what}, which faults need: {reason}"),
+        };
+        let directory = tempfile::Builder::new()
+            .prefix("gainsay-relay-")
+            .tempdir()
+            .map_err(|e| failed("no temporary directory", e.to_string()))?;
+        let path = directory.path().join("relay");
+        let listener = UnixListener::bind(&path)
+            .map_err(|e| failed("no socket in the temporary directory", e.to_string()))?;
+        let connected = Arc::new(AtomicBool::new(false));
+        let told = connected.clone();
+        let http = client
+            .unix_socket(path)
+            .http1_only()
+            .pool_max_idle_per_host(0)
+            .connector_layer(layer_fn(move |connector| {
+                let told = told.clone();
+                ServiceExt::<_>::map_response(connector, move |connection| {
+                    told.store(true, Ordering::SeqCst);
+                    connection
+                })
+            }))
+            .build()
+            .map_err(|e| failed("no HTTP client", e.to_string()))?;
+        let host = base.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Relay {
+            http,
+            listener,
+            connected,
+            upstream: (host, base.port_or_known_default().unwrap_or(80)),
+            _directory: directory,
+        })
+    }
+
+    /// Gets ready for the next request. To be called before it is sent.
+    pub fn arm(&self) {
+        self.connected.store(false, Ordering::SeqCst);
+    }
+
+    /// Passes on one request as a delivery has it. Returns once the fault has happened.
+    pub async fn carry(&self, delivery: Delivery) -> io::Result<()> {
+        let (mut client, _) = self.listener.accept().await?;
+        let (host, port) = &self.upstream;
+        let mut server = TcpStream::connect((host.as_str(), *port)).await?;
+        server.set_nodelay(true)?;
+        let request = self.collect(&mut client, &mut server).await?;
+        match delivery {
+            Delivery::Cut(cut) => {
+                let sent = match cut {
+                    Cut::Early => request.len() / 4,
+                    Cut::Late => request.len() - 1,
+                };
+                server.write_all(&request[..sent]).await?;
+                server.shutdown().await
+            }
+            Delivery::Abandoned(close) => {
+                server.write_all(&request).await?;
+                match close {
+                    Close::Fin => server.shutdown().await,
+                    Close::Rst => server.set_zero_linger(),
+                }
+            }
+            Delivery::Late => {
+                server.write_all(&request).await?;
+                tokio::spawn(async move {
+                    let mut answer = Vec::new();
+                    // Whatever comes, nobody reads it.
+                    let _ = timeout(LINGER, server.read_to_end(&mut answer)).await;
+                });
+                Ok(())
+            }
+            Delivery::Slow => {
+                for piece in request.chunks(request.len().div_ceil(PIECES)) {
+                    server.write_all(piece).await?;
+                    sleep(PAUSE).await;
+                }
+                copy_bidirectional(&mut client, &mut server).await?;
+                Ok(())
+            }
+            Delivery::Once | Delivery::Again { .. } | Delivery::Malformed(_) => {
+                server.write_all(&request).await?;
+                copy_bidirectional(&mut client, &mut server).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes on what sets up the connection, and keeps back the request.
+    async fn collect(
+        &self,
+        client: &mut UnixStream,
+        server: &mut TcpStream,
+    ) -> io::Result<Vec<u8>> {
+        let mut request = Vec::new();
+        let (mut there, mut back) = (vec![0; 16 << 10], vec![0; 16 << 10]);
+        loop {
+            tokio::select! {
+                read = client.read(&mut there) => match read? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    n if self.connected.load(Ordering::SeqCst) => request.extend(&there[..n]),
+                    n => server.write_all(&there[..n]).await?,
+                },
+                read = server.read(&mut back) => match read? {
+                    0 => return Err(io::ErrorKind::ConnectionReset.into()),
+                    n => client.write_all(&back[..n]).await?,
+                },
+                () = sleep(QUIET), if !request.is_empty() => return Ok(request),
+            }
+        }
+    }
+}

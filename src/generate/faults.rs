@@ -1,0 +1,238 @@
+//! Faults: what can go wrong between a client and a server, as plans hold it. Which kinds a plan has, and when, is drawn
+//! with it; without faults nothing is drawn, and plans are what they are without.
+
+use std::fmt;
+use std::str::FromStr;
+
+use proptest::test_runner::TestRng;
+use rand::RngExt;
+
+use super::plan::{Close, Cut, Damage, Delivery, Step};
+use crate::model::{Body, Model};
+
+/// A kind of fault.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Fault {
+    /// A request is sent once more after its answer.
+    Twice,
+    /// An answer is lost, and the client sends the request again on a new connection.
+    Swallowed,
+    /// A request arrives in small pieces.
+    Slow,
+    /// The connection ends before all of a request was sent, and the client tries again.
+    Cut,
+    /// Something arrives that is no proper request, and then the proper one.
+    Malformed,
+    /// The client sends all of a request, closes the connection, and tries again.
+    Abandoned,
+    /// The client waits no longer for an answer, and tries again.
+    Late,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 7] = [
+        Fault::Twice,
+        Fault::Swallowed,
+        Fault::Slow,
+        Fault::Cut,
+        Fault::Malformed,
+        Fault::Abandoned,
+        Fault::Late,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Twice => "twice",
+            Fault::Swallowed => "swallowed",
+            Fault::Slow => "slow",
+            Fault::Cut => "cut",
+            Fault::Malformed => "malformed",
+            Fault::Abandoned => "abandoned",
+            Fault::Late => "late",
+        }
+    }
+
+    /// The kind of fault that a delivery is, if it is one.
+    pub fn of(delivery: Delivery) -> Option<Fault> {
+        match delivery {
+            Delivery::Once => None,
+            Delivery::Again { lost: false, .. } => Some(Fault::Twice),
+            Delivery::Again { lost: true, .. } => Some(Fault::Swallowed),
+            Delivery::Slow => Some(Fault::Slow),
+            Delivery::Cut(_) => Some(Fault::Cut),
+            Delivery::Malformed(_) => Some(Fault::Malformed),
+            Delivery::Abandoned(_) => Some(Fault::Abandoned),
+            Delivery::Late => Some(Fault::Late),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No fault goes by this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no fault is called `{name}`: there are network (all of these), {}", names().join(", "))]
+pub struct UnknownFault {
+    /// The name.
+    pub name: String,
+}
+
+fn names() -> Vec<&'static str> {
+    Fault::ALL.iter().map(|fault| fault.name()).collect()
+}
+
+impl FromStr for Fault {
+    type Err = UnknownFault;
+
+    fn from_str(name: &str) -> Result<Fault, UnknownFault> {
+        let known = Fault::ALL.iter().find(|fault| fault.name() == name);
+        known.copied().ok_or_else(|| UnknownFault {
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// Which faults plans hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Their kinds; none: no faults at all.
+    pub kinds: Vec<Fault>,
+    /// How many of 1,000 steps, over all plans; up to 900.
+    pub permille: u16,
+}
+
+impl Faults {
+    /// All faults that there are, at a rate from 0 to 0.9.
+    pub fn network(rate: f64) -> Faults {
+        Faults {
+            kinds: Fault::ALL.to_vec(),
+            permille: (rate.clamp(0.0, 0.9) * 1000.0) as u16,
+        }
+    }
+
+    /// Whether there are any.
+    pub fn are_on(&self) -> bool {
+        self.permille > 0 && !self.kinds.is_empty()
+    }
+}
+
+/// The faults of one plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mix {
+    kinds: Vec<Fault>,
+    permille: u16,
+    /// They come in bursts, with calm between them.
+    bursts: bool,
+}
+
+/// So many steps a burst has, and so many the calm after it.
+const BURST: u32 = 8;
+
+/// In percent, how often a request that changes nothing is worth a fault that only matters to one that does.
+const IDLE: u32 = 20;
+
+impl Mix {
+    /// Draws those of a plan: about half of the kinds, steadily or in bursts.
+    pub fn draw(faults: &Faults, rng: &mut TestRng) -> Mix {
+        if !faults.are_on() {
+            return Mix::default();
+        }
+        let mut kinds = faults.kinds.clone();
+        kinds.retain(|_| rng.random());
+        if kinds.is_empty() {
+            kinds.push(faults.kinds[rng.random_range(0..faults.kinds.len())]);
+        }
+        Mix {
+            kinds,
+            permille: faults.permille,
+            bursts: rng.random(),
+        }
+    }
+
+    pub fn is_on(&self) -> bool {
+        !self.kinds.is_empty()
+    }
+
+    /// The fault at a step, if there is one.
+    pub fn at(&self, step: u32, rng: &mut TestRng) -> Option<Fault> {
+        if self.kinds.is_empty() {
+            return None;
+        }
+        let permille = match (self.bursts, (step / BURST).is_multiple_of(2)) {
+            (false, _) => self.permille,
+            (true, true) => (self.permille * 2).min(950),
+            (true, false) => self.permille * 2 - (self.permille * 2).min(950),
+        };
+        let strikes = rng.random_range(0..1000) < permille;
+        strikes.then(|| self.kinds[rng.random_range(0..self.kinds.len())])
+    }
+}
+
+/// What may be sent again.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub step: Step,
+    /// Whether it was predicted to change anything.
+    pub changes: bool,
+}
+
+/// One of what was sent lately: mostly the last that changed something.
+pub(super) fn choose<'a>(sent: &[&'a Sent], rng: &mut TestRng) -> Option<&'a Step> {
+    let writes: Vec<_> = sent.iter().filter(|sent| sent.changes).collect();
+    let lot = rng.random_range(0..100);
+    let chosen = match (writes.last(), lot) {
+        (Some(last), 0..60) => last,
+        (Some(_), 60..85) => writes[rng.random_range(0..writes.len())],
+        _ => match sent.len() {
+            0 => return None,
+            several => &sent[rng.random_range(0..several)],
+        },
+    };
+    Some(&chosen.step)
+}
+
+/// The delivery of a request that fails before a client tries again; nothing where the fault would say nothing.
+pub(super) fn failing(
+    fault: Fault,
+    model: &Model,
+    step: &Step,
+    changes: bool,
+    rng: &mut TestRng,
+) -> Option<Delivery> {
+    let idle = !changes && rng.random_range(0..100) >= IDLE;
+    match fault {
+        Fault::Cut if !idle => Some(Delivery::Cut(match rng.random() {
+            true => Cut::Early,
+            false => Cut::Late,
+        })),
+        Fault::Malformed => {
+            let body = &model.rules[step.action.rule].request.body;
+            let damage = [
+                Damage::Truncated,
+                Damage::Encoding,
+                Damage::NotANumber,
+                Damage::ContentType,
+                Damage::Nested,
+            ];
+            // The last two are costly, and all requests are alike to them.
+            let damage = match rng.random_range(0..40) {
+                0 => Damage::Huge,
+                lot @ 1..8 => damage[lot % 5],
+                lot => damage[lot % 4],
+            };
+            matches!(body, Body::Json(_)).then_some(Delivery::Malformed(damage))
+        }
+        Fault::Abandoned if !idle => Some(Delivery::Abandoned(match rng.random() {
+            true => Close::Fin,
+            false => Close::Rst,
+        })),
+        Fault::Late if !idle => Some(Delivery::Late),
+        _ => None,
+    }
+}
