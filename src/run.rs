@@ -234,12 +234,14 @@ impl Run<'_> {
         reads: Reads,
         steer: Option<u64>,
     ) -> Result<bool, ClientError> {
+        self.judge.unfold();
         if !self.judge.can_try(step) {
             return Ok(false);
         }
         let action = self.renderer.materialise(&step.action);
         let model = &self.runner.model;
-        if !model.picks_from_its_lists(self.judge.mirror(), &action) {
+        let offered = |mirror: &Mirror| model.picks_from_its_lists(mirror, &action);
+        if !self.judge.mirrors().all(offered) {
             return Ok(false);
         }
         let expected = self.judge.expect(action);

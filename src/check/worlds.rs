@@ -179,7 +179,7 @@ impl Worlds {
     }
 
     /// Adds the worlds that requests under way may have led to by now.
-    fn unfold(&mut self) {
+    pub fn unfold(&mut self) {
         if self.all().all(|world| world.inflight.is_empty()) || self.are_too_many() {
             return;
         }

@@ -12,7 +12,7 @@ use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
 
 use super::archer::Archer;
-use super::faults::{Fault, Mix, Sent, choose, failing};
+use super::faults::{Fault, MOST_OPEN, Mix, Sent, choose, failing};
 use super::generator::Prepared;
 use super::plan::{Delivery, Step};
 use super::rehearsal::{Rehearsed, rehearse_step};
@@ -42,6 +42,8 @@ pub(super) struct Draft {
     pub temper: Arc<Temper>,
     /// What was sent lately, and may be sent again.
     pub sent: imbl::Vector<Arc<Sent>>,
+    /// Of how many requests it was left open whether they took effect.
+    pub open: u8,
     /// The step that comes next whatever happens: a request that failed is tried again.
     pub held: Option<Arc<Move>>,
     /// How many steps of the set-up are left, and how many of the rest.
@@ -277,6 +279,7 @@ impl Strategy for NextMove {
         };
         let changes = draft.sent.last().is_some_and(|sent| sent.changes);
         let failing = fault
+            .filter(|fault| !fault.is_open() || draft.open < MOST_OPEN)
             .and_then(|fault| failing(fault, &prepared.model, &step, changes, runner.rng()));
         if fault == Some(Fault::Slow) {
             step.delivery = Delivery::Slow;
@@ -291,6 +294,7 @@ impl Strategy for NextMove {
             delivery,
         };
         draft.left = draft.left.saturating_sub(1);
+        draft.open += u8::from(fault.is_some_and(Fault::is_open));
         let mut meanwhile = self.draft.as_ref().clone();
         meanwhile.held = Some(Arc::new(Move {
             step,

@@ -54,6 +54,11 @@ impl Fault {
         }
     }
 
+    /// Whether nobody can know then if the request took effect.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Fault::Abandoned | Fault::Late)
+    }
+
     /// The kind of fault that a delivery is, if it is one.
     pub fn of(delivery: Delivery) -> Option<Fault> {
         match delivery {
@@ -133,6 +138,9 @@ pub(super) struct Mix {
 
 /// So many steps a burst has, and so many the calm after it.
 const BURST: u32 = 8;
+
+/// Of so many requests at most a plan leaves open whether they took effect: each can double the worlds to be told apart.
+pub(super) const MOST_OPEN: u8 = 8;
 
 /// In percent, how often a request that changes nothing is worth a fault that only matters to one that does.
 const IDLE: u32 = 20;
