@@ -292,16 +292,16 @@ impl Run<'_> {
         Ok(true)
     }
 
-    /// The request of a step; nothing where it cannot be made, or would be another one in another world.
+    /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent
+    /// again must be what the action says now: what it said before may mean something else by now.
     fn request(&self, step: &Step, action: &Action) -> Option<Request> {
-        if let Some(of) = step.delivery.again() {
-            return Some(self.history.of_step(of)?.request.clone());
-        }
-        let mut requests = (self.judge.mirrors())
-            .map(|mirror| self.renderer.request(mirror, action).ok());
+        let mut requests =
+            (self.judge.mirrors()).map(|mirror| self.renderer.request(mirror, action).ok());
         let request = requests.next()??;
         let same = |other: Option<Request>| other.as_ref() == Some(&request);
-        requests.all(same).then_some(request)
+        let before = (step.delivery.again()).map(|of| self.history.of_step(of));
+        let meant = before.is_none_or(|sent| sent.is_some_and(|sent| sent.request == request));
+        (meant && requests.all(same)).then_some(request)
     }
 
     /// What is read when the plan is over: everything, and what is waited for until its time is up.
@@ -372,7 +372,8 @@ impl Run<'_> {
                 continue;
             };
             // Nor what would be asked for otherwise in another world.
-            let same = |other: Option<(Request, _)>| other.as_ref() == Some(&(request.clone(), asks));
+            let same =
+                |other: Option<(Request, _)>| other.as_ref() == Some(&(request.clone(), asks));
             if !rendered.all(same) {
                 continue;
             }

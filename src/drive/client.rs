@@ -461,7 +461,11 @@ fn damaged(request: &Request, damage: Damage) -> Request {
     };
     let field = |value: &[u8]| {
         let rest = body.bytes.strip_prefix(b"{").unwrap_or(b"}");
-        let comma: &[u8] = if rest.trim_ascii_start() == b"}" { b"" } else { b"," };
+        let comma: &[u8] = if rest.trim_ascii_start() == b"}" {
+            b""
+        } else {
+            b","
+        };
         [b"{\"gainsay\":", value, comma, rest].concat()
     };
     let nested = |depth: usize| [b"[".repeat(depth), b"]".repeat(depth)].concat();

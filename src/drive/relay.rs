@@ -67,7 +67,10 @@ impl Relay {
             .build()
             .map_err(|e| failed("no HTTP client", e.to_string()))?;
         let host = base.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         Ok(Relay {
             http,
             listener,

@@ -49,26 +49,47 @@ type Clause = Vec<(IdedExpr, Want)>;
 impl Vocabulary {
     pub fn of(model: &Model) -> Vocabulary {
         let mut vocabulary = Vocabulary::default();
-        for effect in model.effects() {
-            match effect {
-                Effect::Create { kind, fields, .. } => {
-                    for (field, template) in fields.iter().enumerate() {
-                        vocabulary.add(Some(*kind), field, template.as_ref());
+        for rule in &model.rules {
+            for effect in rule.effects() {
+                match effect {
+                    Effect::Create { kind, fields, .. } => {
+                        for (field, template) in fields.iter().enumerate() {
+                            vocabulary.add(rule, Some(*kind), field, template.as_ref());
+                        }
                     }
+                    Effect::Set { place, value } if place.keys.is_empty() => {
+                        vocabulary.add(rule, place.kind, place.field, Some(value));
+                    }
+                    _ => {}
                 }
-                Effect::Set { place, value } if place.keys.is_empty() => {
-                    vocabulary.add(place.kind, place.field, Some(value));
-                }
-                _ => {}
             }
         }
         vocabulary
     }
 
-    fn add(&mut self, kind: Option<KindId>, field: usize, template: Option<&Template>) {
-        if let (Some(kind), Some(Template::Constant(Value::Text(text)))) = (kind, template) {
+    fn add(
+        &mut self,
+        rule: &Rule,
+        kind: Option<KindId>,
+        field: usize,
+        template: Option<&Template>,
+    ) {
+        let given = match template {
+            Some(Template::Constant(Value::Text(text))) => BTreeSet::from([text.as_ref().into()]),
+            // An argument that is one of a few.
+            Some(Template::Expression(expression)) => {
+                let Expr::Ident(name) = &expression.ast().expr else {
+                    return;
+                };
+                let arg = rule.args.iter().find(|arg| *arg.name == *name.as_str());
+                arg.and_then(|arg| constants(&arg.domain))
+                    .unwrap_or_default()
+            }
+            _ => return,
+        };
+        if let (Some(kind), false) = (kind, given.is_empty()) {
             let texts = self.constants.entry((kind, field)).or_default();
-            texts.insert(text.as_ref().into());
+            texts.extend(given);
         }
     }
 }

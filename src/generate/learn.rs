@@ -36,8 +36,8 @@ const NEAR: usize = 16;
 /// How long the dives are, round after round.
 const DIVES: [usize; 6] = [8, 16, 24, 32, 40, 48];
 
-/// How often outcomes that are still missing then are dived for again: they are few, and what was missed by chance may be
-/// met by it.
+/// How often what is still missing then is dived for again: what was missed by chance may be met by it. Outcomes come
+/// first, since they are few.
 const LAST_ROUNDS: usize = 12;
 
 /// How many steps are compared at each step of a dive.
@@ -164,16 +164,19 @@ impl<'a> Explorer<'a> {
     fn explore(&mut self) {
         self.look(0, None);
         let goals = &self.prepared.goals;
+        let again = || (0..LAST_ROUNDS).flat_map(|_| DIVES);
         // Ways are many, and some are none: whoever is not near one soon never will be.
-        let near = DIVES.into_iter().filter(|length| *length <= NEAR);
+        let near = |length: &usize| *length <= NEAR;
         // How long they are, whether they are for ways, and how many thirds of what may be spent are gone after them.
         let dives = (DIVES.into_iter().map(|length| (length, false, 2)))
-            .chain(near.map(|length| (length, true, 3)))
             .chain(
-                (0..LAST_ROUNDS)
-                    .flat_map(|_| DIVES)
-                    .map(|length| (length, false, 4)),
-            );
+                DIVES
+                    .into_iter()
+                    .filter(near)
+                    .map(|length| (length, true, 3)),
+            )
+            .chain(again().map(|length| (length, false, 4)))
+            .chain(again().filter(near).map(|length| (length, true, 3)));
         for (length, ways, thirds) in dives {
             for goal in self.open.clone() {
                 if self.exhausted(thirds) {

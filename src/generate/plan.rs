@@ -28,7 +28,9 @@ pub struct Step {
 }
 
 /// How a request is delivered. What is not `Once` is a fault.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// As clients do: sent whole, and its answer read.

@@ -83,7 +83,9 @@ pub(super) fn shown(exchange: &Exchange) -> String {
 pub(super) fn delivered(delivery: Delivery) -> Option<String> {
     let text = match delivery {
         Delivery::Once => return None,
-        Delivery::Again { of, lost: false } => return Some(format!("the request of step {of} again")),
+        Delivery::Again { of, lost: false } => {
+            return Some(format!("the request of step {of} again"));
+        }
         Delivery::Again { of, lost: true } => {
             return Some(format!(
                 "the answer to step {of} was lost, so the client sends the same request again"
@@ -284,10 +286,7 @@ impl Teller<'_> {
         if !created.is_empty() {
             text.push_str(&format!("  makes {}", created.join(", ")));
         } else if status.is_some_and(|status| status >= 300) && !wrong {
-            text.push_str(&format!(
-                "  {}",
-                self.style.dim(&scene.body(exchange, 3))
-            ));
+            text.push_str(&format!("  {}", self.style.dim(&scene.body(exchange, 3))));
         }
         out.push_str(&self.style.wrap(&text, INDENT, DEEPER));
         if failing {
@@ -399,11 +398,7 @@ impl Teller<'_> {
             true => "at the end",
             false => "then read",
         };
-        let text = format!(
-            "{line} → {} {}",
-            shown(exchange),
-            self.style.bad("✗")
-        );
+        let text = format!("{line} → {} {}", shown(exchange), self.style.bad("✗"));
         let mut out = self.pair(when, &text);
         if !matches!(
             violation.finding,
