@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::history::{Exchange, Request, Response};
 use super::relay::{LINGER, Relay};
-use crate::generate::{Damage, Delivery, Fault};
+use crate::generate::{Damage, Delivery, Effect, Fault};
 use crate::model::Statuses;
 
 /// What a run may use up.
@@ -295,8 +295,13 @@ impl Client {
         relay.arm();
         let started = Instant::now();
         let bound = self.limits.timeout;
+        let http = relay.http.clone();
+        let sent = self.once(&http, request);
+        tokio::pin!(sent);
         let answer = tokio::select! {
             carried = tokio::time::timeout(bound, relay.carry(delivery)) => match carried {
+                // The server may close the connection with its answer.
+                Ok(Ok(())) if delivery.effect() == Effect::Told => Some(sent.await?),
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => return Err(ClientError::Transport {
                     method: request.method.clone(),
@@ -310,7 +315,7 @@ impl Client {
                     seconds: bound.as_secs(),
                 }),
             },
-            answer = self.once(&relay.http, request) => Some(answer?),
+            answer = &mut sent => Some(answer?),
         };
         self.shared.relays().push(relay);
         let response = answer.map(Arc::new);

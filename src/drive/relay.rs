@@ -19,6 +19,8 @@ use crate::generate::{Close, Cut, Delivery};
 
 /// A request is whole when nothing more has come for so long.
 const QUIET: Duration = Duration::from_millis(3);
+/// So long a server has to read what is reset then.
+const READ: Duration = Duration::from_millis(1);
 /// So long a connection stays open whose client waits no longer.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// What arrives slowly arrives in so many pieces, so long apart.
@@ -105,7 +107,11 @@ impl Relay {
                 server.write_all(&request).await?;
                 match close {
                     Close::Fin => server.shutdown().await,
-                    Close::Rst => server.set_zero_linger(),
+                    Close::Rst => {
+                        // What arrived, and nobody has read, goes with a reset.
+                        sleep(READ).await;
+                        server.set_zero_linger()
+                    }
                 }
             }
             Delivery::Late => {

@@ -114,6 +114,44 @@ impl Delivery {
         }
     }
 
+    /// How a step is delivered, if not as clients do.
+    pub fn in_words(self) -> Option<String> {
+        let text = match self {
+            Delivery::Once => return None,
+            Delivery::Again { of, lost: false } => {
+                return Some(format!("the request of step {of} again"));
+            }
+            Delivery::Again { of, lost: true } => {
+                return Some(format!(
+                    "the answer to step {of} was lost, so the client sends the same request again"
+                ));
+            }
+            Delivery::Slow => "it arrives in small pieces",
+            Delivery::Cut(Cut::Early) => "the connection ends within its first bytes",
+            Delivery::Cut(Cut::Late) => "the connection ends before its last byte",
+            Delivery::Malformed(Damage::Truncated) => {
+                "malformed: the last byte of its JSON is missing"
+            }
+            Delivery::Malformed(Damage::Encoding) => "malformed: with a field that is no UTF-8",
+            Delivery::Malformed(Damage::NotANumber) => "malformed: with a field that is NaN",
+            Delivery::Malformed(Damage::Nested) => {
+                "malformed: with a field of lists within lists, 10,000 deep"
+            }
+            Delivery::Malformed(Damage::Huge) => "malformed: with a field of ten megabytes",
+            Delivery::Malformed(Damage::ContentType) => {
+                "malformed: it says that it is application/x-gainsay"
+            }
+            Delivery::Abandoned(Close::Fin) => {
+                "all of it is sent, and the connection closed at once"
+            }
+            Delivery::Abandoned(Close::Rst) => {
+                "all of it is sent, and the connection reset at once"
+            }
+            Delivery::Late => "all of it is sent, but the client waits no longer",
+        };
+        Some(text.to_owned())
+    }
+
     /// The step whose request it sends again, if it does.
     pub fn again(self) -> Option<u32> {
         match self {

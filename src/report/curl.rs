@@ -23,7 +23,7 @@ use super::paint::inert;
 use super::readings::expected;
 use super::scene::Scene;
 use super::shell::{Piece, quote, single, split_at, variable};
-use super::story::{delivered, headline, shown};
+use super::story::{headline, shown};
 
 /// The counterexample as a bash script against the server at `base`; it needs curl and jq. What must be new in every run
 /// is made so by `$RUN`, ids and secrets are taken from the answers. A secret that no answer gives is an environment
@@ -264,7 +264,7 @@ impl Script<'_> {
                 rule.name,
                 picks.join(", ")
             );
-            if let Some(how) = delivered(step.delivery) {
+            if let Some(how) = step.delivery.in_words() {
                 title = format!("{} — {how}", title.trim_end());
             }
             let path = self.path(step, &exchange.request);

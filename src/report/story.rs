@@ -3,7 +3,7 @@
 
 use crate::check::{CheckId, Finding, Parts};
 use crate::drive::history::Exchange;
-use crate::generate::{Close, Cut, Damage, Delivery, Step};
+use crate::generate::Step;
 use crate::model::Model;
 use crate::model::value::Handle;
 use crate::shrink::{Counterexample, Standing};
@@ -77,38 +77,6 @@ pub fn standing(standing: Standing) -> String {
 pub(super) fn shown(exchange: &Exchange) -> String {
     let status = exchange.status();
     status.map_or("no answer".into(), |status| status.to_string())
-}
-
-/// How a step is delivered, if not as clients do.
-pub(super) fn delivered(delivery: Delivery) -> Option<String> {
-    let text = match delivery {
-        Delivery::Once => return None,
-        Delivery::Again { of, lost: false } => {
-            return Some(format!("the request of step {of} again"));
-        }
-        Delivery::Again { of, lost: true } => {
-            return Some(format!(
-                "the answer to step {of} was lost, so the client sends the same request again"
-            ));
-        }
-        Delivery::Slow => "it arrives in small pieces",
-        Delivery::Cut(Cut::Early) => "the connection ends within its first bytes",
-        Delivery::Cut(Cut::Late) => "the connection ends before its last byte",
-        Delivery::Malformed(Damage::Truncated) => "malformed: the last byte of its JSON is missing",
-        Delivery::Malformed(Damage::Encoding) => "malformed: with a field that is no UTF-8",
-        Delivery::Malformed(Damage::NotANumber) => "malformed: with a field that is NaN",
-        Delivery::Malformed(Damage::Nested) => {
-            "malformed: with a field of lists within lists, 10,000 deep"
-        }
-        Delivery::Malformed(Damage::Huge) => "malformed: with a field of ten megabytes",
-        Delivery::Malformed(Damage::ContentType) => {
-            "malformed: it says that it is application/x-gainsay"
-        }
-        Delivery::Abandoned(Close::Fin) => "all of it is sent, and the connection closed at once",
-        Delivery::Abandoned(Close::Rst) => "all of it is sent, and the connection reset at once",
-        Delivery::Late => "all of it is sent, but the client waits no longer",
-    };
-    Some(text.to_owned())
 }
 
 struct Teller<'a> {
@@ -258,7 +226,7 @@ impl Teller<'_> {
         if !args.is_empty() && step.delivery.again().is_none() {
             text.push_str(&format!(" — {}", args.join(", ")));
         }
-        if let Some(how) = delivered(step.delivery) {
+        if let Some(how) = step.delivery.in_words() {
             text.push_str(&format!(" — {}", self.style.bold(&how)));
         }
         let mut out = self

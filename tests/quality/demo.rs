@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gainsay::campaign::{self, Report};
 use gainsay::demo::deep_sci_fi::{self, Bug};
 use gainsay::drive::{Client, Limits};
-use gainsay::generate::{self, Generator};
+use gainsay::generate::{self, Faults, Generator};
 use gainsay::model::Model;
 use gainsay::run::Runner;
 use gainsay::shrink::Counterexample;
@@ -31,21 +31,35 @@ const ADMIN_KEY: &str = "dsf_administrator_of_the_quality_suite";
 pub async fn campaign(model: &Arc<Model>, bugs: &[Bug], options: campaign::Options) -> Report {
     let config = deep_sci_fi::Config {
         bugs: bugs.to_vec(),
-        admin_key: Some(ADMIN_KEY.to_owned()),
         ..Default::default()
+    };
+    under_faults(model, config, Faults::default(), options).await
+}
+
+/// The same with requests that fail on their way.
+pub async fn under_faults(
+    model: &Arc<Model>,
+    config: deep_sci_fi::Config,
+    faults: Faults,
+    options: campaign::Options,
+) -> Report {
+    let config = deep_sci_fi::Config {
+        admin_key: Some(ADMIN_KEY.to_owned()),
+        ..config
     };
     let server = deep_sci_fi::serve(config)
         .await
         .expect("the demo server starts");
-    let report = drive(model, &server.url(), options).await;
+    let report = drive_under(model, &server.url(), faults, options).await;
     server.stop().await;
     report
 }
 
 /// Plans of a model, with an account of each kind that no rule makes.
-pub fn generator(model: &Arc<Model>) -> Generator {
+pub fn generator(model: &Arc<Model>, faults: Faults) -> Generator {
     let options = generate::Options {
         accounts: generate::needed_accounts(model),
+        faults,
         ..generate::Options::default()
     };
     Generator::new(model.clone(), options)
@@ -53,6 +67,15 @@ pub fn generator(model: &Arc<Model>) -> Generator {
 
 /// A campaign against a server that runs already.
 pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) -> Report {
+    drive_under(model, url, Faults::default(), options).await
+}
+
+async fn drive_under(
+    model: &Arc<Model>,
+    url: &str,
+    faults: Faults,
+    options: campaign::Options,
+) -> Report {
     let client = Client::new(
         url,
         vec![],
@@ -61,7 +84,7 @@ pub async fn drive(model: &Arc<Model>, url: &str, options: campaign::Options) ->
         false,
     )
     .expect("a client");
-    let generator = generator(model);
+    let generator = generator(model, faults);
     let mut start = generator.start();
     for (kind, _) in generate::needed_accounts(model) {
         generate::give(model, &mut start, kind, &[("api_key", ADMIN_KEY.into())]);

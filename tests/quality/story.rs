@@ -53,6 +53,12 @@ fn line(model: &Model, names: &HandleNames, step: &Step) -> String {
         };
         line.push_str(&shown);
     }
+    if let Some(how) = step.delivery.in_words() {
+        line.push_str(&format!(": {how}"));
+    }
+    if step.delivery.again().is_some() {
+        return line;
+    }
     let given: Vec<String> = rule
         .args
         .iter()

@@ -37,6 +37,11 @@ macro_rules! bugs {
             /// Every planted bug, by area.
             pub const ALL: &'static [Bug] = &[$(Bug::$bug,)+];
 
+            /// Whether it only shows when requests fail on their way, so that clients send them again.
+            pub fn needs_faults(self) -> bool {
+                matches!(self, Bug::DuplicateApiKeys)
+            }
+
             /// The switch's name, in snake case.
             pub fn name(self) -> &'static str {
                 match self {

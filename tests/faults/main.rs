@@ -1,0 +1,5 @@
+//! Faults between a client and a server: what the server sees of each, and what they find.
+
+mod ledger;
+mod tls;
+mod wire;
