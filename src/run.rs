@@ -9,10 +9,10 @@ use crate::check::{Due, Expectation, Violation, Worlds, names_of};
 use crate::drive::history::{Event, History, Purpose, Request};
 use crate::drive::{Client, ClientError, Renderer};
 use crate::generate::{Delivery, Effect, Plan, Step};
-use crate::model::Model;
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
+use crate::model::{Idempotence, Model};
 
 /// Which reads a run makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,7 @@ impl Runner {
         let mut run = Run {
             runner: self,
             renderer: Renderer::new(self.model.clone(), mark.clone(), now),
+            mark: mark.clone(),
             judge: Worlds::new(self.model.clone(), self.start.clone()),
             history: History::default(),
             began: Instant::now(),
@@ -218,6 +219,8 @@ impl Runner {
 struct Run<'a> {
     runner: &'a Runner,
     renderer: Renderer,
+    /// What makes unique values unique.
+    mark: String,
     judge: Worlds,
     history: History,
     began: Instant,
@@ -295,13 +298,26 @@ impl Run<'_> {
     /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent
     /// again must be what the action says now: what it said before may mean something else by now.
     fn request(&self, step: &Step, action: &Action) -> Option<Request> {
-        let mut requests =
-            (self.judge.mirrors()).map(|mirror| self.renderer.request(mirror, action).ok());
+        let rendered = |mirror| self.renderer.request(mirror, action).ok();
+        let keyed = |mirror| rendered(mirror).map(|request| self.with_key(request, step));
+        let mut requests = self.judge.mirrors().map(keyed);
         let request = requests.next()??;
         let same = |other: Option<Request>| other.as_ref() == Some(&request);
         let before = (step.delivery.again()).map(|of| self.history.of_step(of));
         let meant = before.is_none_or(|sent| sent.is_some_and(|sent| sent.request == request));
         (meant && requests.all(same)).then_some(request)
+    }
+
+    /// The request with the key by which the server recognises it when it comes again, if its rule has one.
+    fn with_key(&self, mut request: Request, step: &Step) -> Request {
+        if let Some(Idempotence::Key(header)) =
+            &self.runner.model.rules[step.action.rule].idempotent
+        {
+            let first = step.delivery.again().unwrap_or(step.id);
+            let key = format!("{}-{first}", self.mark);
+            request.headers.push((header.clone(), key));
+        }
+        request
     }
 
     /// What is read when the plan is over: everything, and what is waited for until its time is up.

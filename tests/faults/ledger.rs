@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use gainsay::campaign::{Options, Report, campaign};
 use gainsay::drive::{Client, Limits};
@@ -60,11 +60,16 @@ struct Book {
     count: usize,
 }
 
+/// What each key was answered with.
+type Keys = Arc<Mutex<BTreeMap<String, String>>>;
+
 #[derive(Clone)]
 struct Ledger {
     books: Arc<Mutex<BTreeMap<String, Book>>>,
-    /// Whether an entry is taken by whoever serves the connection.
+    /// Whether an entry is written in two steps, with time to hang up in between.
     torn: bool,
+    /// What each key was answered with, if it knows of keys.
+    keys: Option<Keys>,
 }
 
 async fn open(State(ledger): State<Ledger>) -> Json<Value> {
@@ -77,8 +82,16 @@ async fn open(State(ledger): State<Ledger>) -> Json<Value> {
 async fn add(
     State(ledger): State<Ledger>,
     Path(book): Path<String>,
+    headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Result<Json<Value>, StatusCode> {
+    let key = headers.get("idempotency-key");
+    let key = key.map(|key| key.to_str().expect("plain").to_owned());
+    if let (Some(keys), Some(key)) = (&ledger.keys, &key)
+        && let Some(id) = keys.lock().expect("nobody panics").get(key)
+    {
+        return Ok(Json(json!({ "id": id })));
+    }
     let text = body["text"].as_str().unwrap_or_default();
     let known = ledger
         .books
@@ -92,7 +105,7 @@ async fn add(
         return Err(StatusCode::UNPROCESSABLE_ENTITY);
     }
     let id = uuid::Uuid::new_v4().to_string();
-    let torn = ledger.torn;
+    let (torn, keys) = (ledger.torn, ledger.keys.clone());
     let take = {
         let id = id.clone();
         async move {
@@ -114,6 +127,9 @@ async fn add(
         }
     };
     take.await;
+    if let (Some(keys), Some(key)) = (keys, key) {
+        keys.lock().expect("nobody panics").insert(key, id.clone());
+    }
     Ok(Json(json!({ "id": id })))
 }
 
@@ -132,7 +148,12 @@ async fn run(torn: bool, faults: Faults, seeds: std::ops::Range<u64>) -> Report 
     let ledger = Ledger {
         books: Arc::default(),
         torn,
+        keys: None,
     };
+    drive(ledger, MODEL, faults, seeds).await
+}
+
+async fn drive(ledger: Ledger, model: &str, faults: Faults, seeds: std::ops::Range<u64>) -> Report {
     let routes = Router::new()
         .route("/books", post(open))
         .route("/books/{book}/entries", post(add))
@@ -143,7 +164,7 @@ async fn run(torn: bool, faults: Faults, seeds: std::ops::Range<u64>) -> Report 
         .expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let model = Arc::new(Model::parse("ledger.yaml", MODEL).expect("a model"));
+    let model = Arc::new(Model::parse("ledger.yaml", model).expect("a model"));
     let (limits, tolerate) = (Limits::default(), model.tolerate.clone());
     let client = Client::new(&url, Vec::new(), limits, tolerate, false).expect("a client");
     let options = generate::Options {
@@ -190,4 +211,37 @@ async fn whether_it_was_taken_is_left_open() {
     assert_eq!(report.inconclusive, 0);
     assert!(report.worlds > 1);
     assert_eq!(report.faults.len(), 7, "{:?}", report.faults);
+}
+
+/// A server that says it knows a request by its key has to, and one that only may is believed either way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_again_is_known_by_its_key() {
+    let again = || Faults {
+        kinds: vec![Fault::Twice, Fault::Swallowed],
+        permille: 400,
+    };
+    let says = |idempotent: &str| {
+        let rule = format!("    idempotent: {idempotent}\n    creates: {{ entry:");
+        MODEL.replace("    creates: { entry:", &rule)
+    };
+    let ledger = |knows: bool| Ledger {
+        books: Arc::default(),
+        torn: false,
+        keys: knows.then(Keys::default),
+    };
+    let known = says("Idempotency-Key");
+    let report = drive(ledger(true), &known, again(), 0..25).await;
+    assert!(report.held(), "{:?}", report.failures());
+    let report = drive(ledger(false), &known, again(), 0..25).await;
+    let forgot = report
+        .counterexamples
+        .iter()
+        .find(|c| c.violation.id.to_string() == "idempotent: add_entry")
+        .unwrap_or_else(|| panic!("{:?}", report.failures()));
+    let deliveries: Vec<Option<u32>> = (forgot.plan.all())
+        .map(|step| step.delivery.again())
+        .collect();
+    assert_eq!(deliveries, [None, None, Some(2)]);
+    let report = drive(ledger(false), &says("maybe"), again(), 0..25).await;
+    assert!(report.held(), "{:?}", report.failures());
 }
