@@ -140,18 +140,23 @@ pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<
     if !applicable(mirror, step) {
         return None;
     }
-    let mut after = mirror.clone();
-    let (prediction, assumed, applied) =
-        model.rehearse(&mut after, &step.action, step.id, assume)?;
-    let mut created = Vec::new();
-    if takes_effect(model, step) {
-        *mirror = after;
-        created = applied.created;
-    }
+    let mut scratch;
+    let takes_effect = takes_effect(model, step);
+    let mirror = match takes_effect {
+        true => mirror,
+        false => {
+            scratch = mirror.clone();
+            &mut scratch
+        }
+    };
+    let (prediction, assumed, applied) = model.rehearse(mirror, &step.action, step.id, assume)?;
     Some(Rehearsed {
         prediction,
         assumed,
-        created,
+        created: match takes_effect {
+            true => applied.created,
+            false => Vec::new(),
+        },
     })
 }
 
