@@ -118,6 +118,9 @@ impl Report {
 /// Why a campaign came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum CampaignError {
+    /// What was to happen to the server's process could not be made to happen.
+    #[error("{0}")]
+    Process(ClientError),
     /// The target cannot be reached.
     #[error("the target at {url} cannot be reached: {source}")]
     Unreachable {
@@ -148,10 +151,15 @@ pub async fn campaign(
     };
     let mut seeds = options.seeds.clone();
     let mut running: JoinSet<(Arc<Plan>, PlanRun)> = JoinSet::new();
+    // A crash ends everybody's requests.
+    let jobs = match generator.faults().need_a_process() {
+        true => 1,
+        false => options.jobs.max(1),
+    };
     let mut stop = false;
     let mut seen: Vec<CheckId> = Vec::new();
     loop {
-        while !stop && running.len() < options.jobs.max(1) {
+        while !stop && running.len() < jobs {
             if options.time.is_some_and(|time| began.elapsed() >= time) {
                 stop = true;
                 report.stopped_by = Some("the time was up".into());
@@ -212,6 +220,10 @@ pub async fn campaign(
                     url: runner.client().base().to_string(),
                     source: error.clone(),
                 });
+            }
+            Some(error @ ClientError::Process { .. }) => {
+                running.shutdown().await;
+                return Err(CampaignError::Process(error.clone()));
             }
             Some(error) => {
                 report.inconclusive += 1;

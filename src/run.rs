@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Mutex;
+
 use crate::check::{Due, Expectation, Violation, Worlds, names_of};
-use crate::drive::history::{Event, History, Purpose, Request};
-use crate::drive::{Client, ClientError, Renderer};
+use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
+use crate::drive::{Client, ClientError, Renderer, ServeError, Server};
 use crate::generate::{Delivery, Effect, Plan, Step};
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
@@ -84,6 +86,8 @@ pub struct Runner {
     model: Arc<Model>,
     client: Client,
     start: Mirror,
+    /// The server's process, where it is ours.
+    server: Option<Arc<Mutex<Server>>>,
     shared: Arc<Shared>,
 }
 
@@ -94,6 +98,21 @@ struct Shared {
     runs: AtomicU32,
     /// Checks that failed already: later plans seldom try these again, so that what lies deeper is reached.
     known: RwLock<BTreeSet<(usize, String)>>,
+}
+
+/// So long a server stands still.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// After so long the HTTP client has noticed that its connections are gone.
+const SETTLED: Duration = Duration::from_millis(20);
+
+/// What whoever asks for a crash is told.
+pub const NO_PROCESS: &str = "crash, stop and pause need a server that gainsay starts itself\n  \
+     say how in gainsay.toml (`serve`), and give --target";
+
+/// Whether the server is started again for a delivery.
+fn restarts(delivery: Delivery) -> bool {
+    delivery.is_of_process() && delivery != Delivery::Paused
 }
 
 /// Of what is known to fail, one in so many is tried all the same.
@@ -107,12 +126,26 @@ impl Runner {
             model,
             client,
             start,
+            server: None,
             shared: Arc::new(Shared {
                 salt,
                 runs: AtomicU32::new(0),
                 known: RwLock::new(BTreeSet::new()),
             }),
         }
+    }
+
+    /// The same for a server whose process is ours, so that it can be killed and started again.
+    pub fn with_server(self, server: Arc<Mutex<Server>>) -> Runner {
+        Runner {
+            server: Some(server),
+            ..self
+        }
+    }
+
+    /// Whether a plan can be run: nothing happens in it to a process that is not ours.
+    pub fn can_run(&self, plan: &Plan) -> bool {
+        self.server.is_some() || !plan.all().any(|step| step.delivery.is_of_process())
     }
 
     /// The model.
@@ -255,9 +288,7 @@ impl Run<'_> {
         let Some(request) = self.request(step, &expected.action) else {
             return Ok(false);
         };
-        let client = &self.runner.client;
-        let delivered = client.deliver(&request, step.delivery, self.began);
-        let (exchange, response) = delivered.await?;
+        let (exchange, response) = self.deliver(&request, step.delivery).await?;
         self.requests += 1 + u64::from(exchange.deferred);
         let event = self.history.events.len();
         let took = exchange.took;
@@ -277,7 +308,12 @@ impl Run<'_> {
                 (self.judge).observe(step, &expected, &response, event, took);
             }
             (Delivery::Abandoned(_) | Delivery::Late, None) => {
-                self.judge.perhaps(step, action, client.fence());
+                let until = self.runner.client.fence();
+                self.judge.perhaps(step, action, until);
+            }
+            (Delivery::Crashed, None) => {
+                self.judge.perhaps(step, action, Instant::now());
+                self.judge.fence();
             }
             (_, None) => self.judge.never(step, action),
         }
@@ -287,12 +323,59 @@ impl Run<'_> {
         }
         let due = match reads {
             Reads::None => return Ok(true),
+            // Whatever was acknowledged must be there again.
+            Reads::All if restarts(step.delivery) => self.judge.due(None),
             Reads::All => self.judge.due(Some(&expected)),
             Reads::Each(..) => self.judge.due(None),
         };
         self.read(due, reads, step.id, false).await?;
         self.overdue(reads, step.id).await?;
         Ok(true)
+    }
+
+    /// Delivers a request, with what happens to the server's process before it, meanwhile or at once.
+    async fn deliver(
+        &mut self,
+        request: &Request,
+        delivery: Delivery,
+    ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
+        let client = &self.runner.client;
+        let delivered = client.deliver(request, delivery, self.began);
+        if !delivery.is_of_process() {
+            return delivered.await;
+        }
+        let Some(server) = &self.runner.server else {
+            return Err(ClientError::Process {
+                reason: NO_PROCESS.into(),
+            });
+        };
+        let mut server = server.lock().await;
+        let failed = |error: ServeError| ClientError::Process {
+            reason: error.to_string(),
+        };
+        match delivery {
+            Delivery::Paused => {
+                server.pause();
+                let (delivered, ()) = tokio::join!(delivered, async {
+                    tokio::time::sleep(PAUSE).await;
+                    server.resume();
+                });
+                return delivered;
+            }
+            Delivery::AfterStop => server.stop().await.map_err(failed)?,
+            Delivery::AfterCrash => server.kill().await.map_err(failed)?,
+            _ => {
+                let delivered = delivered.await?;
+                server.kill().await.map_err(failed)?;
+                server.restart().await.map_err(failed)?;
+                tokio::time::sleep(SETTLED).await;
+                return Ok(delivered);
+            }
+        }
+        self.judge.fence();
+        server.restart().await.map_err(failed)?;
+        tokio::time::sleep(SETTLED).await;
+        delivered.await
     }
 
     /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent

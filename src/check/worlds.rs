@@ -178,6 +178,13 @@ impl Worlds {
         self.merge();
     }
 
+    /// Notes that nothing that is under way can take effect any more.
+    pub fn fence(&mut self) {
+        self.unfold();
+        self.each(|world| world.inflight.clear());
+        self.merge();
+    }
+
     /// Adds the worlds that requests under way may have led to by now.
     pub fn unfold(&mut self) {
         if self.all().all(|world| world.inflight.is_empty()) || self.are_too_many() {

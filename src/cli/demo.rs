@@ -12,7 +12,7 @@ use crate::drive::{Client, Limits};
 use crate::generate::{Generator, Options, give, needed_accounts};
 use crate::model::Model;
 use crate::report;
-use crate::run::Runner;
+use crate::run::{NO_PROCESS, Runner};
 
 /// The model of the demo server, as it ships.
 const MODEL: &str = include_str!("../../models/deep-sci-fi.yaml");
@@ -64,6 +64,10 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
             .collect();
         terminal.print(&lines.join("\n"));
         return Ok(Ending::Held);
+    }
+    let faults = arguments.faults.faults()?;
+    if faults.need_a_process() {
+        return Err(Failure::Usage(NO_PROCESS.into()));
     }
     let bugs = match (arguments.bug.is_empty(), arguments.sound || arguments.serve) {
         (true, false) => vec![DEFAULT_BUG],
@@ -117,7 +121,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         model.clone(),
         Options {
             accounts: accounts.clone(),
-            faults: arguments.faults.faults()?,
+            faults,
             ..Options::default()
         },
     );

@@ -92,6 +92,7 @@ impl From<ClientError> for Failure {
 impl From<CampaignError> for Failure {
     fn from(error: CampaignError) -> Self {
         match error {
+            CampaignError::Process(error) => Failure::Harness(error.to_string()),
             CampaignError::Unreachable { url, source } => Failure::Harness(format!(
                 "the target at {url} cannot be reached: {source}\n  start the server, or correct --url"
             )),
@@ -219,8 +220,8 @@ struct PlanOptions {
 /// What goes wrong between the clients and the server.
 #[derive(Debug, clap::Args)]
 struct FaultOptions {
-    /// Let requests fail on their way: network (all kinds), or some of twice, swallowed, slow, cut, malformed, abandoned,
-    /// late
+    /// Let things fail: network (twice, swallowed, slow, cut, malformed, abandoned, late), process (crash, stop, pause),
+    /// or some of these
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     faults: Vec<String>,
     /// How many of the steps are faults, from 0 to 0.9 (0.3 with --faults, or else none)
@@ -246,7 +247,8 @@ impl FaultOptions {
         let mut kinds = BTreeSet::new();
         for name in &self.faults {
             match name.as_str() {
-                "network" => kinds.extend(Fault::ALL),
+                "network" => kinds.extend(Fault::NETWORK),
+                "process" => kinds.extend(Fault::PROCESS),
                 name => {
                     let fault = name.parse::<Fault>();
                     kinds.insert(fault.map_err(|e| Failure::Usage(e.to_string()))?);

@@ -11,7 +11,7 @@ use crate::campaign::{self, Report, campaign};
 use crate::generate::Generator;
 use crate::model::Model;
 use crate::report::{self, Snapshot, Summary, Written};
-use crate::run::Runner;
+use crate::run::{NO_PROCESS, Runner};
 use crate::shrink::{Counterexample, replay};
 
 #[derive(Debug, clap::Args)]
@@ -191,6 +191,10 @@ async fn replay_kept(
                 continue;
             }
         };
+        if !runner.can_run(&snapshot.plan) {
+            terminal.note(&format!("not replayed: {}: {NO_PROCESS}", path.display()));
+            continue;
+        }
         match replay(runner, &snapshot.plan, &snapshot.check, 1).await? {
             Some(found) => {
                 still += 1;

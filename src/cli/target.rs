@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use super::terminal::Terminal;
 use super::{Failure, duration};
 use crate::drive::{Client, Config, ConfigError, Limits, REMOTE_RATE, Server, is_loopback_url};
 use crate::generate::{self, start};
 use crate::model::Model;
-use crate::run::Runner;
+use crate::run::{NO_PROCESS, Runner};
 
 /// Options of every command that talks to a server.
 #[derive(Debug, clap::Args)]
@@ -43,7 +45,7 @@ pub(super) struct Ready {
     pub generate: generate::Options,
     pub url: String,
     /// The server, where it is ours.
-    server: Option<Server>,
+    server: Option<Arc<Mutex<Server>>>,
 }
 
 impl From<ConfigError> for Failure {
@@ -121,12 +123,20 @@ impl TargetOptions {
                 ));
             }
         };
+        if generate.faults.need_a_process() && server.is_none() {
+            return Err(Failure::Usage(NO_PROCESS.into()));
+        }
         if let Some(timeout) = self.timeout {
             limits.timeout = timeout;
         }
         let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?;
+        let mut runner = Runner::new(model.clone(), client, mirror);
+        let server = server.map(|server| Arc::new(Mutex::new(server)));
+        if let Some(server) = &server {
+            runner = runner.with_server(server.clone());
+        }
         Ok(Ready {
-            runner: Runner::new(model.clone(), client, mirror),
+            runner,
             generate,
             url,
             server,
@@ -136,9 +146,9 @@ impl TargetOptions {
 
 impl Ready {
     /// Stops the server, where it is ours.
-    pub async fn stop(mut self) -> Result<(), Failure> {
-        match &mut self.server {
-            Some(server) => server
+    pub async fn stop(self) -> Result<(), Failure> {
+        match self.server {
+            Some(server) => (server.lock().await)
                 .stop()
                 .await
                 .map_err(|e| Failure::Harness(e.to_string())),

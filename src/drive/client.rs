@@ -95,6 +95,12 @@ pub enum ClientError {
         /// The bound.
         max: u64,
     },
+    /// What was to happen to the server's process could not be made to happen.
+    #[error("{reason}")]
+    Process {
+        /// What happened, and what to do.
+        reason: String,
+    },
     /// A header cannot be sent.
     #[error("the header {name} cannot be sent: its value has characters that no header may have")]
     Header {
@@ -248,10 +254,10 @@ impl Client {
     ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
         let told = |(exchange, response)| (exchange, Some(response));
         match delivery {
-            Delivery::Once | Delivery::Again { lost: false, .. } => {
+            Delivery::Once | Delivery::Again { lost: false, .. } | Delivery::Paused => {
                 self.send(request, since).await.map(told)
             }
-            Delivery::Again { lost: true, .. } => {
+            Delivery::Again { lost: true, .. } | Delivery::AfterCrash | Delivery::AfterStop => {
                 let alone = match self.shared.alone.get() {
                     Some(alone) => alone,
                     None => {
@@ -274,9 +280,11 @@ impl Client {
                     sent => sent.map(told),
                 }
             }
-            Delivery::Slow | Delivery::Cut(_) | Delivery::Abandoned(_) | Delivery::Late => {
-                self.relayed(request, delivery, since).await
-            }
+            Delivery::Slow
+            | Delivery::Cut(_)
+            | Delivery::Abandoned(_)
+            | Delivery::Late
+            | Delivery::Crashed => self.relayed(request, delivery, since).await,
         }
     }
 

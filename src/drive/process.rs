@@ -302,6 +302,20 @@ impl Server {
         self.launch().await
     }
 
+    /// Lets the server stand still, with its children (SIGSTOP to its group), until [`Server::resume`].
+    pub fn pause(&self) {
+        self.running
+            .iter()
+            .for_each(|running| running.signal(Signal::STOP));
+    }
+
+    /// Lets the server go on (SIGCONT to its group).
+    pub fn resume(&self) {
+        self.running
+            .iter()
+            .for_each(|running| running.signal(Signal::CONT));
+    }
+
     async fn launch(&mut self) -> Result<(), ServeError> {
         if let Some(address) = self.listening().await? {
             return Err(ServeError::Taken { address });

@@ -114,7 +114,7 @@ impl Relay {
                     }
                 }
             }
-            Delivery::Late => {
+            Delivery::Late | Delivery::Crashed => {
                 server.write_all(&request).await?;
                 tokio::spawn(async move {
                     let mut answer = Vec::new();
@@ -131,7 +131,12 @@ impl Relay {
                 copy_bidirectional(&mut client, &mut server).await?;
                 Ok(())
             }
-            Delivery::Once | Delivery::Again { .. } | Delivery::Malformed(_) => {
+            Delivery::Once
+            | Delivery::Again { .. }
+            | Delivery::Malformed(_)
+            | Delivery::AfterCrash
+            | Delivery::AfterStop
+            | Delivery::Paused => {
                 server.write_all(&request).await?;
                 copy_bidirectional(&mut client, &mut server).await?;
                 Ok(())

@@ -12,7 +12,7 @@ use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
 
 use super::archer::Archer;
-use super::faults::{Fault, MOST_OPEN, Mix, Sent, choose, failing};
+use super::faults::{Fault, MOST_OPEN, Mix, Sent, arriving, choose, failing};
 use super::generator::Prepared;
 use super::plan::{Delivery, Step};
 use super::rehearsal::{Rehearsed, rehearse_step};
@@ -281,10 +281,8 @@ impl Strategy for NextMove {
         let failing = fault
             .filter(|fault| !fault.is_open() || draft.open < MOST_OPEN)
             .and_then(|fault| failing(fault, &prepared.model, &step, changes, runner.rng()));
-        if fault == Some(Fault::Slow) {
-            step.delivery = Delivery::Slow;
-        }
         let Some(delivery) = failing else {
+            step.delivery = fault.and_then(arriving).unwrap_or_default();
             let after = Arc::new(draft);
             return Ok(Just(Some(Move { step, after })));
         };

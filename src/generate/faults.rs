@@ -27,11 +27,20 @@ pub enum Fault {
     Abandoned,
     /// The client waits no longer for an answer, and tries again.
     Late,
+    /// The server is killed, and started again.
+    Crash,
+    /// The server is asked to end, and started again.
+    Stop,
+    /// The server stands still for a moment.
+    Pause,
 }
 
 impl Fault {
-    /// All of them.
-    pub const ALL: [Fault; 7] = [
+    /// Those of the server's process.
+    pub const PROCESS: [Fault; 3] = [Fault::Crash, Fault::Stop, Fault::Pause];
+
+    /// Those between a client and the server.
+    pub const NETWORK: [Fault; 7] = [
         Fault::Twice,
         Fault::Swallowed,
         Fault::Slow,
@@ -51,12 +60,20 @@ impl Fault {
             Fault::Malformed => "malformed",
             Fault::Abandoned => "abandoned",
             Fault::Late => "late",
+            Fault::Crash => "crash",
+            Fault::Stop => "stop",
+            Fault::Pause => "pause",
         }
+    }
+
+    /// Whether it happens to the server's process.
+    pub fn is_of_process(self) -> bool {
+        Fault::PROCESS.contains(&self)
     }
 
     /// Whether nobody can know then if the request took effect.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Fault::Abandoned | Fault::Late)
+        matches!(self, Fault::Abandoned | Fault::Late | Fault::Crash)
     }
 
     /// The kind of fault that a delivery is, if it is one.
@@ -70,6 +87,9 @@ impl Fault {
             Delivery::Malformed(_) => Some(Fault::Malformed),
             Delivery::Abandoned(_) => Some(Fault::Abandoned),
             Delivery::Late => Some(Fault::Late),
+            Delivery::Crashed | Delivery::AfterCrash => Some(Fault::Crash),
+            Delivery::AfterStop => Some(Fault::Stop),
+            Delivery::Paused => Some(Fault::Pause),
         }
     }
 }
@@ -82,22 +102,24 @@ impl fmt::Display for Fault {
 
 /// No fault goes by this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no fault is called `{name}`: there are network (all of these), {}", names().join(", "))]
+#[error("no fault is called `{name}`\n  there are network ({}) and process ({})", names(&Fault::NETWORK), names(&Fault::PROCESS))]
 pub struct UnknownFault {
     /// The name.
     pub name: String,
 }
 
-fn names() -> Vec<&'static str> {
-    Fault::ALL.iter().map(|fault| fault.name()).collect()
+fn names(of: &[Fault]) -> String {
+    let names: Vec<_> = of.iter().map(|fault| fault.name()).collect();
+    names.join(", ")
 }
 
 impl FromStr for Fault {
     type Err = UnknownFault;
 
     fn from_str(name: &str) -> Result<Fault, UnknownFault> {
-        let known = Fault::ALL.iter().find(|fault| fault.name() == name);
-        known.copied().ok_or_else(|| UnknownFault {
+        let mut known = Fault::NETWORK.iter().chain(&Fault::PROCESS).copied();
+        let known = known.find(|fault| fault.name() == name);
+        known.ok_or_else(|| UnknownFault {
             name: name.to_owned(),
         })
     }
@@ -113,12 +135,17 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// All faults that there are, at a rate from 0 to 0.9.
+    /// All faults between clients and server, at a rate from 0 to 0.9.
     pub fn network(rate: f64) -> Faults {
         Faults {
-            kinds: Fault::ALL.to_vec(),
+            kinds: Fault::NETWORK.to_vec(),
             permille: (rate.clamp(0.0, 0.9) * 1000.0) as u16,
         }
+    }
+
+    /// Whether some are of the server's process.
+    pub fn need_a_process(&self) -> bool {
+        self.are_on() && self.kinds.iter().any(|kind| kind.is_of_process())
     }
 
     /// Whether there are any.
@@ -141,6 +168,9 @@ const BURST: u32 = 8;
 
 /// Of so many requests at most a plan leaves open whether they took effect: each can double the worlds to be told apart.
 pub(super) const MOST_OPEN: u8 = 8;
+
+/// In percent, how many of the faults of the server's process that are drawn happen.
+const RARE: u32 = 15;
 
 /// In percent, how often a request that changes nothing is worth a fault that only matters to one that does.
 const IDLE: u32 = 20;
@@ -177,8 +207,12 @@ impl Mix {
             (true, true) => (self.permille * 2).min(950),
             (true, false) => self.permille * 2 - (self.permille * 2).min(950),
         };
-        let strikes = rng.random_range(0..1000) < permille;
-        strikes.then(|| self.kinds[rng.random_range(0..self.kinds.len())])
+        if rng.random_range(0..1000) >= permille {
+            return None;
+        }
+        let kind = self.kinds[rng.random_range(0..self.kinds.len())];
+        // To start a server takes long.
+        (!kind.is_of_process() || rng.random_range(0..100) < RARE).then_some(kind)
     }
 }
 
@@ -203,6 +237,17 @@ pub(super) fn choose<'a>(sent: &[&'a Sent], rng: &mut TestRng) -> Option<&'a Ste
         },
     };
     Some(&chosen.step)
+}
+
+/// The delivery of a request that arrives in spite of a fault, if it is one of those.
+pub(super) fn arriving(fault: Fault) -> Option<Delivery> {
+    match fault {
+        Fault::Slow => Some(Delivery::Slow),
+        Fault::Crash => Some(Delivery::AfterCrash),
+        Fault::Stop => Some(Delivery::AfterStop),
+        Fault::Pause => Some(Delivery::Paused),
+        _ => None,
+    }
 }
 
 /// The delivery of a request that fails before a client tries again; nothing where the fault would say nothing.
@@ -241,6 +286,7 @@ pub(super) fn failing(
             false => Close::Rst,
         })),
         Fault::Late if !idle => Some(Delivery::Late),
+        Fault::Crash if !idle && rng.random() => Some(Delivery::Crashed),
         _ => None,
     }
 }

@@ -165,6 +165,11 @@ impl Generator {
         self.prepared.steps
     }
 
+    /// What goes wrong in its plans.
+    pub fn faults(&self) -> &Faults {
+        &self.prepared.options.faults
+    }
+
     /// The mirror that a plan starts from.
     pub fn start(&self) -> Mirror {
         self.prepared.start()

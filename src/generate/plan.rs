@@ -53,6 +53,14 @@ pub enum Delivery {
     Abandoned(Close),
     /// All of it is sent, and the client waits no longer, but leaves the connection open: it may have been applied.
     Late,
+    /// All of it is sent, and the server killed at once and started again: it may have been applied.
+    Crashed,
+    /// Before it is sent, the server is killed and started again.
+    AfterCrash,
+    /// Before it is sent, the server is asked to end, and started again.
+    AfterStop,
+    /// While it is sent, the server stands still for a moment.
+    Paused,
 }
 
 /// Where a request is cut.
@@ -108,9 +116,17 @@ impl Delivery {
     /// Whether the request takes effect, as far as whoever sends it can know.
     pub fn effect(self) -> Effect {
         match self {
-            Delivery::Once | Delivery::Again { .. } | Delivery::Slow => Effect::Told,
+            Delivery::Once
+            | Delivery::Again { .. }
+            | Delivery::Slow
+            | Delivery::AfterCrash
+            | Delivery::AfterStop
+            | Delivery::Paused => Effect::Told,
             Delivery::Cut(_) | Delivery::Malformed(Damage::Truncated) => Effect::Never,
-            Delivery::Abandoned(_) | Delivery::Late | Delivery::Malformed(_) => Effect::Perhaps,
+            Delivery::Abandoned(_)
+            | Delivery::Late
+            | Delivery::Crashed
+            | Delivery::Malformed(_) => Effect::Perhaps,
         }
     }
 
@@ -148,8 +164,22 @@ impl Delivery {
                 "all of it is sent, and the connection reset at once"
             }
             Delivery::Late => "all of it is sent, but the client waits no longer",
+            Delivery::Crashed => {
+                "all of it is sent; the server is killed at once, and started again"
+            }
+            Delivery::AfterCrash => "the server was killed, and started again",
+            Delivery::AfterStop => "the server was stopped, and started again",
+            Delivery::Paused => "the server stands still for a moment",
         };
         Some(text.to_owned())
+    }
+
+    /// Whether it does something to the server's process.
+    pub fn is_of_process(self) -> bool {
+        matches!(
+            self,
+            Delivery::Crashed | Delivery::AfterCrash | Delivery::AfterStop | Delivery::Paused
+        )
     }
 
     /// The step whose request it sends again, if it does.

@@ -77,6 +77,8 @@ fn by_curl(delivery: Delivery) -> bool {
             Damage::Truncated | Damage::NotANumber | Damage::ContentType
         ),
         Delivery::Slow | Delivery::Cut(_) | Delivery::Abandoned(_) | Delivery::Late => false,
+        // The servers of those who read the script are theirs to kill.
+        _ => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Faults between a client and a server: what the server sees of each, and what they find.
 
 mod ledger;
+mod process;
 mod tls;
 mod wire;

@@ -1,0 +1,103 @@
+//! Servers that are killed, stopped and held, by the binary as users run it.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn run(folder: &Path, model: &str, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gainsay"))
+        .current_dir(folder)
+        .arg("run")
+        .arg(root().join(model))
+        .args(["--target", "it", "--snapshots", "found"])
+        .args(more)
+        .env_remove("CI")
+        .output()
+        .expect("it runs")
+}
+
+/// What the server keeps in memory is gone with it, although it said that it had it.
+#[test]
+fn what_was_acknowledged_and_lost_in_a_crash_is_found() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "python3 is missing");
+        println!("skipped: python3 is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let server = root().join("docs/examples/lending.py");
+    let config = format!(
+        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nserve = [\"python3\", {server:?}, \"{port}\"]\n\
+         ready = \"GET /health\"\nenv = {{ QUEUES = \"no\" }}\n"
+    );
+    std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
+    let model = "docs/examples/lending.yaml";
+    let calm = run(folder.path(), model, &["--seeds", "0..3"]);
+    assert_eq!(calm.status.code(), Some(0), "{calm:?}");
+    let crashes = ["--seeds", "0..3", "--faults", "crash"];
+    let crashed = run(folder.path(), model, &crashes);
+    let told = String::from_utf8_lossy(&crashed.stdout);
+    assert_eq!(crashed.status.code(), Some(1), "{crashed:?}");
+    assert!(
+        told.contains("the server was killed, and started again"),
+        "{told}"
+    );
+    assert!(told.contains("Faults: crash"), "{told}");
+}
+
+/// What is on disk is there again.
+#[test]
+fn a_server_that_keeps_its_word_holds_through_crashes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let binary = env!("CARGO_BIN_EXE_gainsay");
+    let config = format!(
+        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\n\
+         serve = [{binary:?}, \"demo\", \"--serve\", \"--port\", \"{port}\", \"--database\", \"kept.sqlite\"]\n\
+         env = {{ ADMIN_API_KEY = \"dsf_administrator_of_the_crash_test\" }}\n\
+         [[target.it.accounts.admin]]\napi_key = \"dsf_administrator_of_the_crash_test\"\n"
+    );
+    std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
+    let faults = [
+        "--faults",
+        "process",
+        "--fault-rate",
+        "0.5",
+        "--seeds",
+        "0..4",
+    ];
+    let held = run(folder.path(), "models/deep-sci-fi.yaml", &faults);
+    assert_eq!(held.status.code(), Some(0), "{held:?}");
+    let told = String::from_utf8_lossy(&held.stdout);
+    for fault in ["crash ×", "stop ×", "pause ×"] {
+        assert!(told.contains(fault), "{told}");
+    }
+}
+
+#[test]
+fn nobody_elses_server_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = Command::new(env!("CARGO_BIN_EXE_gainsay"))
+        .current_dir(folder.path())
+        .arg("run")
+        .arg(root().join("docs/examples/lending.yaml"))
+        .args(["--url", "http://127.0.0.1:9", "--faults", "crash"])
+        .output()
+        .expect("it runs");
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("need a server that gainsay starts itself"),
+        "{said}"
+    );
+}
