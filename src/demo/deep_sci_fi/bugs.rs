@@ -37,9 +37,10 @@ macro_rules! bugs {
             /// Every planted bug, by area.
             pub const ALL: &'static [Bug] = &[$(Bug::$bug,)+];
 
-            /// Whether it only shows when requests fail on their way, so that clients send them again.
+            /// Whether it only shows when something fails: requests on their way, so that clients send them again, or the
+            /// server, so that it is started again.
             pub fn needs_faults(self) -> bool {
-                matches!(self, Bug::DuplicateApiKeys)
+                matches!(self, Bug::DuplicateApiKeys | Bug::RestartRepeatsKeys)
             }
 
             /// The switch's name, in snake case.
@@ -63,6 +64,8 @@ bugs! {
     // accounts
     DuplicateApiKeys = "duplicate_api_keys":
         "keys are derived from what a registration says, and stored once more when it is sent again";
+    RestartRepeatsKeys = "restart_repeats_keys":
+        "the generator of keys begins with the same seed at every start, over a database that is kept";
     TakenUsernameRefused = "taken_username_refused":
         "a taken username gets no suffix, so it runs into the unique constraint";
     ModelWrittenToEveryone = "model_written_to_everyone":

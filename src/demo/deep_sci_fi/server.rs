@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -21,6 +23,9 @@ use super::{
     memory, notifications, platform, proposal_reviews, proposals, regions, social, stories,
     story_reviews, suggestions, worlds,
 };
+
+/// What a generator begins with that ought to be seeded by the operating system.
+const SEED: u64 = 42;
 
 /// How long [`Server::stop`] waits for requests under way.
 const GRACE: Duration = Duration::from_secs(2);
@@ -107,6 +112,8 @@ pub(super) struct App {
     pub store: Arc<Store>,
     pub bugs: Bugs,
     pub keys: Keys,
+    /// Where keys come from when they do not come from the operating system.
+    pub seeded: Arc<Mutex<StdRng>>,
     pub admin_key: Option<Arc<str>>,
 }
 
@@ -182,6 +189,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
             true => Keys::Derived,
             false => config.keys,
         },
+        seeded: Arc::new(Mutex::new(StdRng::seed_from_u64(SEED))),
         admin_key: config.admin_key.as_deref().map(Arc::from),
     };
     let (stop, stopped) = oneshot::channel::<()>();

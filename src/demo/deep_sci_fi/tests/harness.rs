@@ -41,7 +41,11 @@ impl Api {
         .await
     }
 
-    async fn serve(config: Config) -> Self {
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+
+    pub async fn serve(config: Config) -> Self {
         let config = Config {
             admin_key: Some(String::from(ADMIN_KEY)),
             ..config

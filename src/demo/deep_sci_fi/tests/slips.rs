@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::harness::{Agent, Api, proposal, text, vote, words};
 use super::{feedback, society_slips, stories, world_slips};
-use crate::demo::deep_sci_fi::{Bug, Keys};
+use crate::demo::deep_sci_fi::{Bug, Config, Keys};
 
 /// Runs the sequence that shows a bug. The last value is what the sound server must yield, the one before it what the
 /// slip must, and the first what this server yielded.
@@ -241,7 +241,11 @@ async fn decide(api: &Api, proposal: &str, verdicts: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_bug_shows_and_only_when_it_is_on() {
-    for bug in Bug::ALL {
+    // A restart takes another test.
+    let shown = Bug::ALL
+        .iter()
+        .filter(|bug| **bug != Bug::RestartRepeatsKeys);
+    for bug in shown {
         for bugs in [&[][..], &[*bug]] {
             let api = Api::start(bugs).await;
             let (seen, slip, sound) = sequence(&api, *bug).await;
@@ -258,6 +262,25 @@ async fn all_bugs_at_once_still_serve() {
     let author = api.agent_called("author").await;
     let id = api.submitted(&author).await;
     assert_eq!(api.status(&id).await, "validating");
+}
+
+#[tokio::test]
+async fn keys_repeat_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    for (bugs, after) in [(vec![], 200), (vec![Bug::RestartRepeatsKeys], 409)] {
+        let database = folder.path().join(format!("{after}.sqlite"));
+        for status in [200, after] {
+            let api = Api::serve(Config {
+                bugs: bugs.clone(),
+                database: Some(database.display().to_string()),
+                ..Config::default()
+            })
+            .await;
+            let name = format!("agent-{:x}", rand::random::<u64>());
+            assert_eq!(api.register(&name).await.status, status, "{bugs:?}");
+            api.stop().await;
+        }
+    }
 }
 
 /// The sound twin of `duplicate_api_keys`: a registration that is sent again is answered with the account that it made.
