@@ -447,6 +447,8 @@ impl Run<'_> {
         after: u32,
         at_end: bool,
     ) -> Result<(), ClientError> {
+        // What is under way may have made another world by now, in which another question would be asked.
+        self.judge.unfold();
         let model = self.runner.model.clone();
         let mut groups: Vec<(Request, Option<Handle>, Vec<Due>)> = Vec::new();
         for due in due {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::campaign::{self, CampaignError, Report, campaign};
 use crate::drive::{Client, ClientError, Limits};
-use crate::generate::{self, Generator};
+use crate::generate::{self, Faults, Generator};
 use crate::model::expression::{NativeError, NativeFunction};
 use crate::model::value::Value;
 use crate::model::{LoadError, Model};
@@ -147,6 +147,14 @@ impl Tester {
     #[must_use]
     pub fn skip(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Tester {
         self.plans.skip = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What goes wrong between the clients and the server: `Faults::network(0.3)`, or some kinds. Those of the server's
+    /// process need one that gainsay starts, which belongs to the command line.
+    #[must_use]
+    pub fn faults(mut self, faults: Faults) -> Tester {
+        self.plans.faults = faults;
         self
     }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gainsay::Tester;
+use gainsay::generate::{Fault, Faults};
 
 struct Kinto {
     server: Child,
@@ -82,6 +83,20 @@ fn the_model_holds_over_25_seeds() {
         "{} steps",
         outcome.report.steps
     );
+}
+
+/// But for malformed requests: lists within lists, 10,000 deep, make it fail.
+#[test]
+fn the_model_holds_under_faults() {
+    let Some(kinto) = Kinto::start() else { return };
+    let mut faults = Faults::network(0.3);
+    faults.kinds.retain(|kind| *kind != Fault::Malformed);
+    let tester = kinto.tester().skip(["finds"]).faults(faults);
+    let outcome = tester.seeds(0..40).jobs(3).run().unwrap();
+    outcome.assert_held();
+    let report = &outcome.report;
+    assert_eq!(report.faults.len(), 6, "{:?}", report.faults);
+    assert_eq!(report.inconclusive, 0);
 }
 
 #[test]
