@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::check::{Due, Expectation, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
 use crate::drive::{Client, ClientError, Renderer, ServeError, Server};
-use crate::generate::{Delivery, Effect, Plan, Step};
+use crate::generate::{Delivery, Effect, Fault, Plan, Step};
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
@@ -91,13 +91,17 @@ pub struct Runner {
     shared: Arc<Shared>,
 }
 
+/// A rule, what was predicted of it, and the fault that it was delivered with. What fails with a fault does not keep others
+/// from being tried without.
+type Known = (usize, String, Option<Fault>);
+
 #[derive(Debug)]
 struct Shared {
     /// Drawn once, so that nothing that another process made unique collides with what this one makes.
     salt: String,
     runs: AtomicU32,
     /// Checks that failed already: later plans seldom try these again, so that what lies deeper is reached.
-    known: RwLock<BTreeSet<(usize, String)>>,
+    known: RwLock<BTreeSet<Known>>,
 }
 
 /// So long a server stands still.
@@ -167,7 +171,8 @@ impl Runner {
     pub fn known_to_fail(&self, violation: &Violation, plan: &Plan) {
         let step = plan.all().find(|s| s.id == violation.step);
         if let (Some(step), Ok(mut known)) = (step, self.shared.known.write()) {
-            known.insert((step.action.rule, violation.predicted.clone()));
+            let fault = Fault::of(step.delivery);
+            known.insert((step.action.rule, violation.predicted.clone(), fault));
         }
     }
 
@@ -244,7 +249,8 @@ impl Runner {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .wrapping_add(u64::from(step.id))
             % SELDOM;
-        lot != 0 && known.contains(&(step.action.rule, predicted))
+        let fault = Fault::of(step.delivery);
+        lot != 0 && known.contains(&(step.action.rule, predicted, fault))
     }
 }
 
