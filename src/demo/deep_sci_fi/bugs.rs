@@ -65,7 +65,7 @@ bugs! {
     DuplicateApiKeys = "duplicate_api_keys":
         "keys are derived from what a registration says, and stored once more when it is sent again";
     RestartRepeatsKeys = "restart_repeats_keys":
-        "the generator of keys begins with the same seed at every start, over a database that is kept";
+        "the generator of keys begins anew at every start, and so do the keys";
     TakenUsernameRefused = "taken_username_refused":
         "a taken username gets no suffix, so it runs into the unique constraint";
     ModelWrittenToEveryone = "model_written_to_everyone":

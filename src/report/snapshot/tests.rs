@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::{Slip, found, model};
 use super::*;
-use crate::generate::{Generator, Options, Step};
+use crate::generate::{Close, Cut, Damage, Delivery, Generator, Options, Step};
 use crate::model::value::Value;
 
 fn snapshot_of(model: &Model, plan: Plan) -> Snapshot {
@@ -176,6 +176,67 @@ proptest! {
         prop_assert_eq!(&Snapshot::parse(&model, "a.snap", &text).unwrap(), &snapshot);
         prop_assert_eq!(&Snapshot::parse(&model, "a.snap", &through_insta(&text)).unwrap(), &snapshot);
     }
+}
+
+#[test]
+fn every_delivery_is_read_back_also_after_insta() {
+    let model = model();
+    let plain = found(&model, Slip::PublishesForAnybody, 3).plan;
+    for delivery in [
+        Delivery::Slow,
+        Delivery::Cut(Cut::Early),
+        Delivery::Cut(Cut::Late),
+        Delivery::Malformed(Damage::NotANumber),
+        Delivery::Malformed(Damage::ContentType),
+        Delivery::Abandoned(Close::Fin),
+        Delivery::Abandoned(Close::Rst),
+        Delivery::Late,
+        Delivery::Crashed,
+        Delivery::AfterCrash,
+        Delivery::AfterStop,
+        Delivery::Paused,
+        Delivery::Again { of: 3, lost: true },
+    ] {
+        let mut plan = plain.clone();
+        plan.steps[0].delivery = delivery;
+        if delivery.again().is_some() {
+            let first = plan.steps[0].clone();
+            plan.steps[0].delivery = Delivery::Once;
+            let id = plan.steps.iter().map(|step| step.id).max().unwrap() + 1;
+            let delivery = Delivery::Again {
+                of: first.id,
+                lost: true,
+            };
+            plan.steps.push(Step {
+                id,
+                delivery,
+                ..first
+            });
+        }
+        let snapshot = snapshot_of(&model, plan);
+        let text = snapshot.to_text(&model).unwrap();
+        let read = |text: &str| Snapshot::parse(&model, "a.snap", text).unwrap();
+        assert_eq!(read(&text), snapshot);
+        assert_eq!(read(&through_insta(&text)), snapshot);
+    }
+}
+
+#[test]
+fn what_is_sent_again_must_have_been_sent_before() {
+    let model = model();
+    let mut plan = found(&model, Slip::PublishesForAnybody, 3).plan;
+    let id = plan.steps[0].id;
+    plan.steps[0].delivery = Delivery::Again {
+        of: id,
+        lost: false,
+    };
+    let text = snapshot_of(&model, plan).to_text(&model).unwrap();
+    let error = Snapshot::parse(&model, "a.snap", &text).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("an earlier step with the same request"),
+        "{error}"
+    );
 }
 
 #[test]
