@@ -345,12 +345,12 @@ impl Run<'_> {
         request: &Request,
         delivery: Delivery,
     ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
-        let client = &self.runner.client;
-        let delivered = client.deliver(request, delivery, self.began);
+        let (runner, began) = (self.runner, self.began);
+        let send = || runner.client.deliver(request, delivery, began);
         if !delivery.is_of_process() {
-            return delivered.await;
+            return send().await;
         }
-        let Some(server) = &self.runner.server else {
+        let Some(server) = &runner.server else {
             return Err(ClientError::Process {
                 reason: NO_PROCESS.into(),
             });
@@ -359,29 +359,32 @@ impl Run<'_> {
         let failed = |error: ServeError| ClientError::Process {
             reason: error.to_string(),
         };
-        match delivery {
-            Delivery::Paused => {
-                server.pause();
-                let (delivered, ()) = tokio::join!(delivered, async {
-                    tokio::time::sleep(PAUSE).await;
-                    server.resume();
-                });
-                return delivered;
-            }
-            Delivery::AfterStop => server.stop().await.map_err(failed)?,
-            Delivery::AfterCrash => server.kill().await.map_err(failed)?,
-            _ => {
-                let delivered = delivered.await?;
-                server.kill().await.map_err(failed)?;
-                server.restart().await.map_err(failed)?;
-                tokio::time::sleep(SETTLED).await;
-                return Ok(delivered);
-            }
+        if !restarts(delivery) {
+            server.pause();
+            let (delivered, ()) = tokio::join!(send(), async {
+                tokio::time::sleep(PAUSE).await;
+                server.resume();
+            });
+            return delivered;
         }
-        self.judge.fence();
+        let sent = match delivery {
+            Delivery::Crashed => Some(send().await?),
+            _ => None,
+        };
+        let ended = match delivery {
+            Delivery::AfterStop => server.stop().await,
+            _ => server.kill().await,
+        };
+        ended.map_err(failed)?;
+        if sent.is_none() {
+            self.judge.fence();
+        }
         server.restart().await.map_err(failed)?;
         tokio::time::sleep(SETTLED).await;
-        delivered.await
+        match sent {
+            Some(sent) => Ok(sent),
+            None => send().await,
+        }
     }
 
     /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent

@@ -200,23 +200,25 @@ impl Judge {
         }
         let rule = definition.name.clone();
         let observed = response.status;
-        let (id, finding) = match observed >= 500 && model.has_builtin("no_server_errors") {
-            true => (
-                CheckId::ServerError { rule },
-                Finding::ServerError { observed },
-            ),
-            false => (
-                CheckId::Malformed { rule },
-                Finding::Status {
-                    expected: vec![("a malformed request".into(), "4XX".into())],
-                    observed,
-                },
-            ),
-        };
+        let (id, finding) = self.server_error(&rule, observed).unwrap_or_else(|| {
+            let expected = vec![("a malformed request".into(), "4XX".into())];
+            let finding = Finding::Status { expected, observed };
+            (CheckId::Malformed { rule }, finding)
+        });
         let picks = step.action.picks.iter();
         let touched = picks.filter_map(|p| Picked::handle(*p)).collect();
         let place = definition.span.start;
         self.report(id, finding, None, Some(event), place, touched);
+    }
+
+    /// What is wrong with an answer to a rule or to an invariant's read if the server failed, where that is looked for.
+    fn server_error(&self, rule: &str, observed: u16) -> Option<(CheckId, Finding)> {
+        let failed = observed >= 500 && self.model.has_builtin("no_server_errors");
+        failed.then(|| {
+            let rule = rule.to_owned();
+            let id = CheckId::ServerError { rule };
+            (id, Finding::ServerError { observed })
+        })
     }
 
     /// Judges the second answer to a request that the server has to recognise, or may. False if it was taken for a
@@ -305,31 +307,21 @@ impl Judge {
         self.predicted = names_of(definition, &prediction.outcomes);
         let Some(outcome) = chosen else {
             self.outcomes.push((step, rule, None));
-            let server_error = response.status >= 500 && model.has_builtin("no_server_errors");
-            let (id, finding) = match server_error {
-                true => (
-                    CheckId::ServerError {
-                        rule: definition.name.clone(),
-                    },
-                    Finding::ServerError {
-                        observed: response.status,
-                    },
-                ),
-                false => (
-                    CheckId::Outcome {
-                        rule: definition.name.clone(),
-                        expected: self.predicted.clone(),
-                    },
-                    Finding::Status {
-                        expected: prediction
-                            .outcomes
-                            .iter()
-                            .map(|o| (o.name(definition), model.statuses(rule, *o).to_string()))
-                            .collect(),
-                        observed: response.status,
-                    },
-                ),
-            };
+            let failure = self.server_error(&definition.name, response.status);
+            let (id, finding) = failure.unwrap_or_else(|| {
+                let id = CheckId::Outcome {
+                    rule: definition.name.clone(),
+                    expected: self.predicted.clone(),
+                };
+                let outcomes = prediction.outcomes.iter();
+                let expected =
+                    outcomes.map(|o| (o.name(definition), model.statuses(rule, *o).to_string()));
+                let finding = Finding::Status {
+                    expected: expected.collect(),
+                    observed: response.status,
+                };
+                (id, finding)
+            });
             let place = self.place_of(rule, prediction.outcomes.first().copied());
             // What it was about is no longer predictable. Who did it is, unless it was about nothing else: to give up
             // principals would leave nobody to go on with.
@@ -705,13 +697,7 @@ impl Judge {
         let model = self.model.clone();
         let invariant = &model.invariants[due.invariant];
         let answer = response.answer();
-        if response.status >= 500 && model.has_builtin("no_server_errors") {
-            let id = CheckId::ServerError {
-                rule: invariant.name.to_string(),
-            };
-            let finding = Finding::ServerError {
-                observed: response.status,
-            };
+        if let Some((id, finding)) = self.server_error(&invariant.name, response.status) {
             let touched = due.entity.into_iter().collect();
             self.report(
                 id,

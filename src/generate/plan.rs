@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Fault;
 use crate::model::action::{Action, Actor, Picked};
 use crate::model::value::{Handle, Value};
 
@@ -176,10 +177,7 @@ impl Delivery {
 
     /// Whether it does something to the server's process.
     pub fn is_of_process(self) -> bool {
-        matches!(
-            self,
-            Delivery::Crashed | Delivery::AfterCrash | Delivery::AfterStop | Delivery::Paused
-        )
+        Fault::of(self).is_some_and(Fault::is_of_process)
     }
 
     /// The step whose request it sends again, if it does.
@@ -216,6 +214,15 @@ impl Step {
             action,
             delivery: Delivery::Once,
         }
+    }
+
+    /// Whether what the step sends again is among what was sent before. True of all that send nothing again.
+    pub fn follows<'a>(&self, earlier: impl IntoIterator<Item = &'a Step>) -> bool {
+        let Some(of) = self.delivery.again() else {
+            return true;
+        };
+        let mut earlier = earlier.into_iter();
+        earlier.any(|other| other.id == of && other.action == self.action)
     }
 
     /// The entities that the step names: who acts, what it is about, and what its arguments refer to.

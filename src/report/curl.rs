@@ -76,8 +76,7 @@ fn by_curl(delivery: Delivery) -> bool {
             damage,
             Damage::Truncated | Damage::NotANumber | Damage::ContentType
         ),
-        Delivery::Slow | Delivery::Cut(_) | Delivery::Abandoned(_) | Delivery::Late => false,
-        // The servers of those who read the script are theirs to kill.
+        // And the servers of those who read the script are theirs to kill.
         _ => false,
     }
 }

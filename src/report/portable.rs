@@ -246,15 +246,8 @@ pub(super) fn read(model: &Model, plan: &PortablePlan) -> Result<Plan, PlanError
         setup: steps(&plan.setup)?,
         steps: steps(&plan.steps)?,
     };
-    let all: Vec<&Step> = plan.all().collect();
-    for (index, step) in all.iter().enumerate() {
-        let same = |of: u32| {
-            let mut earlier = all[..index].iter();
-            earlier.any(|other| other.id == of && other.action == step.action)
-        };
-        if let Some(of) = step.delivery.again()
-            && !same(of)
-        {
+    for (index, step) in plan.all().enumerate() {
+        if let (Some(of), false) = (step.delivery.again(), step.follows(plan.all().take(index))) {
             return Err(malformed(
                 "an earlier step with the same request",
                 &of.to_string(),

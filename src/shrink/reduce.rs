@@ -136,7 +136,7 @@ impl<'a> Reducer<'a> {
         let mut mirror = self.start.clone();
         let mut deeds = BTreeMap::new();
         for (index, step) in steps.iter().enumerate() {
-            if !follows(&steps[..index], step) {
+            if !step.follows(&steps[..index]) {
                 return None;
             }
             let before = mirror.clone();
@@ -212,7 +212,7 @@ impl<'a> Reducer<'a> {
         let mut pinned = 0;
         let last = candidate.steps.len().saturating_sub(1);
         for (index, step) in candidate.steps.iter().enumerate() {
-            if !follows(&candidate.steps[..index], step) {
+            if !step.follows(&candidate.steps[..index]) {
                 return false;
             }
             let pin = goal.pins.get(&step.id);
@@ -385,7 +385,7 @@ impl<'a> Reducer<'a> {
         let mut mirror = self.start.clone();
         let mut steps: Vec<Step> = Vec::with_capacity(candidate.steps.len());
         for step in &candidate.steps {
-            if follows(&steps, step) && rehearse_strictly(self.model, &mut mirror, step).is_some() {
+            if step.follows(&steps) && rehearse_strictly(self.model, &mut mirror, step).is_some() {
                 steps.push(step.clone());
             }
         }
@@ -394,15 +394,6 @@ impl<'a> Reducer<'a> {
             entity: candidate.entity,
         }
     }
-}
-
-/// Whether what a step sends again was sent before.
-fn follows(earlier: &[Step], step: &Step) -> bool {
-    let Some(of) = step.delivery.again() else {
-        return true;
-    };
-    let mut originals = earlier.iter().filter(|s| s.id == of);
-    originals.any(|s| s.delivery.again().is_none() && s.action == step.action)
 }
 
 /// The candidate with one entity in the place of another, and to a depth what is made of the one in the place of what is
