@@ -8,6 +8,10 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gainsay::generate::{Generator, Options, needed_accounts};
 use gainsay::model::Model;
 
+// What the binary allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn generation(c: &mut Criterion) {
     for name in ["deep-sci-fi", "kinto"] {
         let path = format!("models/{name}.yaml");

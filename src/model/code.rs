@@ -44,6 +44,8 @@ pub(super) enum Code {
     Gone(Box<Code>),
     /// `all` (true) or `exists`, and what is asked of each.
     Every(bool, Loop, Box<Code>),
+    /// `exists_one`
+    One(Loop, Box<Code>),
     /// `filter` and `map`: the list of what `item` yields where the condition holds, if there is one.
     Collect {
         over: Loop,

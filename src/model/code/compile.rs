@@ -140,9 +140,6 @@ fn looped(over: &ComprehensionExpr, layout: &Layout) -> Option<Code> {
     }
     let accumulator =
         |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == over.accu_var);
-    if !accumulator(&over.result) {
-        return None;
-    }
     let items = Loop {
         range: boxed(&over.iter_range, layout),
         variable: Arc::from(over.iter_var.as_str()),
@@ -150,6 +147,17 @@ fn looped(over: &ComprehensionExpr, layout: &Layout) -> Option<Code> {
     let Expr::Call(step) = &over.loop_step.expr else {
         return None;
     };
+    if !accumulator(&over.result) {
+        // Of the macros, `exists_one` alone counts, and asks in the end whether it counted one.
+        let counted = matches!(&over.result.expr, Expr::Call(call)
+            if call.func_name == op::EQUALS && call.args.first().is_some_and(accumulator));
+        return match (step.func_name.as_str(), step.args.as_slice()) {
+            (op::CONDITIONAL, [asked, _, left]) if counted && accumulator(left) => {
+                Some(Code::One(items, boxed(asked, layout)))
+            }
+            _ => None,
+        };
+    }
     let every = |all: bool| matches!(&over.accu_init.expr, Expr::Literal(LiteralValue::Boolean(b)) if *b.inner() == all);
     match (step.func_name.as_str(), step.args.as_slice()) {
         (op::LOGICAL_AND, [left, asked]) if accumulator(left) && every(true) => {

@@ -130,6 +130,14 @@ impl Code {
                 _ => Err(Stop::Failed),
             },
             Code::Every(all, over, asked) => over.decide(frame, *all, asked),
+            Code::One(over, asked) => {
+                let mut found = 0;
+                over.each(frame, |inner| {
+                    found += usize::from(asked.test(inner)?);
+                    Ok(true)
+                })?;
+                Ok(found == 1)
+            }
             _ => truth(&*self.eval(frame)?),
         }
     }
@@ -233,6 +241,7 @@ impl Code {
             | Code::Compare(..)
             | Code::In(..)
             | Code::Gone(_)
+            | Code::One(..)
             | Code::Every(..) => owned(self.test(frame)?),
             Code::Foreign(expr) => {
                 let mut names = Cow::Borrowed(frame.scope.names);

@@ -173,7 +173,9 @@ fn expression() -> impl Strategy<Value = String> {
             5 => (two.clone(), operator).prop_map(|((l, r), o)| format!("({l} {o} {r})")),
             3 => (of.clone(), field).prop_map(|(of, field)| format!("{of}.{field}")),
             2 => (of.clone(), macros).prop_map(|(of, name)| format!("{of}.{name}(x, x == one)")),
-            2 => (two.clone(), prop::sample::select(vec!["all", "exists", "filter", "map"]))
+            2 => (two.clone(), prop::sample::select(vec![
+                "all", "exists", "exists_one", "filter", "map",
+            ]))
                 .prop_map(|((of, body), name)| format!("{of}.{name}(first, {body})")),
             1 => of.clone().prop_map(|of| format!("!({of})")),
             1 => of.clone().prop_map(|of| format!("-({of})")),
