@@ -109,6 +109,11 @@ impl Report {
             .collect()
     }
 
+    /// What else failed, at the end of the same steps as one of the failures.
+    pub fn alongside(&self) -> usize {
+        self.counterexamples.iter().map(|c| c.also.len()).sum()
+    }
+
     /// Whether all plans were run and nothing failed.
     pub fn held(&self) -> bool {
         self.counterexamples.is_empty() && self.plans_run == self.plans_asked
@@ -152,7 +157,7 @@ pub async fn campaign(
     let mut seeds = options.seeds.clone();
     let mut running: JoinSet<(Arc<Plan>, PlanRun)> = JoinSet::new();
     // A crash ends everybody's requests.
-    let jobs = match generator.faults().need_a_process() {
+    let jobs = match generator.faults().are_of_all() {
         true => 1,
         false => options.jobs.max(1),
     };
@@ -280,15 +285,22 @@ pub async fn campaign(
                 runner.known_to_fail(&found.violation, &found.plan);
             }
             seen.push(found.violation.id.clone());
-            let known = report
-                .counterexamples
-                .iter()
-                .any(|c| c.violation.id == found.violation.id);
+            let known = report.counterexamples.iter().any(|c| {
+                c.violation.id == found.violation.id || c.also.contains(&found.violation.id)
+            });
             if known {
                 continue;
             }
             progress(Progress::Counterexample(&found));
-            report.counterexamples.push(found);
+            // Said with the one that it goes with: it is looked for all the same, so nothing hides behind that.
+            let twin = report
+                .counterexamples
+                .iter_mut()
+                .find(|c| c.is_like(&found));
+            match twin.filter(|_| !found.standing.never()) {
+                Some(twin) => twin.also.push(found.violation.id),
+                None => report.counterexamples.push(found),
+            }
             if options.fail_fast {
                 stop = true;
                 report.stopped_by = Some("the first failure (--fail-fast)".into());

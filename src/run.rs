@@ -1,6 +1,6 @@
 //! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,12 +9,12 @@ use tokio::sync::Mutex;
 
 use crate::check::{Due, Expectation, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
-use crate::drive::{Client, ClientError, Renderer, ServeError, Server};
-use crate::generate::{Delivery, Effect, Fault, Plan, Step};
+use crate::drive::{Client, ClientError, Disturbance, Injector, InjectorError, Renderer};
+use crate::generate::{Delivery, Effect, Fault, LinkName, Plan, Step};
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
-use crate::model::{Idempotence, Model};
+use crate::model::{Model, Reuse};
 
 /// Which reads a run makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct PlanRun {
     pub broken: Option<ClientError>,
     /// How many worlds had to be told apart, at most.
     pub worlds: usize,
+    /// What the server wrote meanwhile, if something was wrong and its log is known.
+    pub log: Vec<String>,
     /// It ended because there were more than [`MOST_WORLDS`](crate::check::MOST_WORLDS).
     pub confused: bool,
 }
@@ -86,10 +88,15 @@ pub struct Runner {
     model: Arc<Model>,
     client: Client,
     start: Mirror,
-    /// The server's process, where it is ours.
-    server: Option<Arc<Mutex<Server>>>,
+    /// What can be done to the server's process, if anything can.
+    process: Option<Source>,
+    /// The links that can be broken, by name.
+    links: BTreeMap<LinkName, Source>,
     shared: Arc<Shared>,
 }
+
+/// A source of faults.
+pub type Source = Arc<Mutex<dyn Injector>>;
 
 /// A rule, what was predicted of it, and the fault that it was delivered with. What fails with a fault does not keep others
 /// from being tried without.
@@ -110,9 +117,19 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// After so long the HTTP client has noticed that its connections are gone.
 const SETTLED: Duration = Duration::from_millis(20);
 
+/// So long a fault lasts at most that has to be ended.
+const LEASE: Duration = Duration::from_secs(2);
+
+/// Between two questions whether it has.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// What whoever asks for a crash is told.
-pub const NO_PROCESS: &str = "crash, stop and pause need a server that gainsay starts itself\n  \
-     say how in gainsay.toml (`serve`), and give --target";
+pub const NO_PROCESS: &str = "crash, stop and pause need a server that gainsay starts itself, or commands that do it\n  \
+     say how in gainsay.toml (`serve`, or `hooks`), and give --target";
+
+/// What whoever asks for broken links is told.
+pub const NO_LINKS: &str = "there is no link to break\n  \
+     give the target one in gainsay.toml (`[target.NAME.links.database]`), let the server connect through it, and give --target";
 
 /// Whether the server is started again for a delivery.
 fn restarts(delivery: Delivery) -> bool {
@@ -130,7 +147,8 @@ impl Runner {
             model,
             client,
             start,
-            server: None,
+            process: None,
+            links: BTreeMap::new(),
             shared: Arc::new(Shared {
                 salt,
                 runs: AtomicU32::new(0),
@@ -139,17 +157,26 @@ impl Runner {
         }
     }
 
-    /// The same for a server whose process is ours, so that it can be killed and started again.
-    pub fn with_server(self, server: Arc<Mutex<Server>>) -> Runner {
+    /// The same for a server to whose process things can be done.
+    pub fn with_process(self, process: Source) -> Runner {
         Runner {
-            server: Some(server),
+            process: Some(process),
             ..self
         }
     }
 
-    /// Whether a plan can be run: nothing happens in it to a process that is not ours.
+    /// The same with links that can be broken.
+    pub fn with_links(self, links: BTreeMap<LinkName, Source>) -> Runner {
+        Runner { links, ..self }
+    }
+
+    /// Whether a plan can be run: nothing happens in it to a process or a link that is out of reach.
     pub fn can_run(&self, plan: &Plan) -> bool {
-        self.server.is_some() || !plan.all().any(|step| step.delivery.is_of_process())
+        plan.all().all(|step| {
+            let link = step.delivery.link();
+            (self.process.is_some() || !step.delivery.is_of_process())
+                && link.is_none_or(|link| self.links.contains_key(&link))
+        })
     }
 
     /// The model.
@@ -192,6 +219,13 @@ impl Runner {
             began: Instant::now(),
             requests: 0,
             confused: false,
+            plan,
+            keys: BTreeMap::new(),
+            recovering: None,
+        };
+        let written = match &self.process {
+            Some(process) => process.lock().await.written(),
+            None => 0,
         };
         let last = plan.all().last().map(|s| s.id);
         let mut skipped = 0;
@@ -222,6 +256,10 @@ impl Runner {
         } = run;
         let worlds = judge.most();
         let (violations, outcomes, mirror) = judge.finish();
+        let log = match &self.process {
+            Some(process) if !violations.is_empty() => process.lock().await.wrote_since(written),
+            _ => Vec::new(),
+        };
         PlanRun {
             history,
             violations,
@@ -232,6 +270,7 @@ impl Runner {
             requests,
             broken,
             worlds,
+            log,
             confused,
         }
     }
@@ -254,6 +293,14 @@ impl Runner {
     }
 }
 
+/// What came of a request.
+struct Delivered {
+    exchange: Exchange,
+    response: Option<Arc<Response>>,
+    /// A link was broken meanwhile, and something went through it.
+    shaken: bool,
+}
+
 /// A run under way.
 struct Run<'a> {
     runner: &'a Runner,
@@ -266,9 +313,14 @@ struct Run<'a> {
     requests: u64,
     /// There are more worlds than can be told apart.
     confused: bool,
+    plan: &'a Plan,
+    /// The steps whose idempotency keys steps have that have none of their own.
+    keys: BTreeMap<u32, u32>,
+    /// Until when the server may still fail, since something was done to it.
+    recovering: Option<Instant>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Sends a step, and the reads that are due after it. False if the step could not be tried.
     async fn step(
         &mut self,
@@ -294,7 +346,17 @@ impl Run<'_> {
         let Some(request) = self.request(step, &expected.action) else {
             return Ok(false);
         };
-        let (exchange, response) = self.deliver(&request, step.delivery).await?;
+        let reuse = self.reuse(step);
+        if let Delivery::KeyOf { of, .. } = step.delivery
+            && (reuse.is_none() || !self.judge.was_answered(of))
+        {
+            return Ok(false);
+        }
+        let Delivered {
+            exchange,
+            response,
+            shaken,
+        } = self.deliver(&request, step.delivery).await?;
         self.requests += 1 + u64::from(exchange.deferred);
         let event = self.history.events.len();
         let took = exchange.took;
@@ -303,22 +365,39 @@ impl Run<'_> {
             exchange,
         });
         let action = &expected.action;
-        match (step.delivery, response) {
+        // A failure that what gainsay did may have caused tells nothing.
+        let failed = (response.as_ref()).is_some_and(|response| response.status >= 500);
+        let excused = failed && shaken || self.is_recovering(failed);
+        let again = self.again(step);
+        match (step.delivery, response.filter(|_| !excused)) {
+            (_, None) if excused => {
+                let until = self.runner.client.fence();
+                self.judge.perhaps(step, action, until, again);
+            }
+            (Delivery::Link { .. }, None) => {
+                let until = self.runner.client.fence();
+                self.judge.perhaps(step, action, until, again);
+            }
             (Delivery::Malformed(_), Some(response)) => {
                 self.judge.observe_malformed(step, &response, event);
                 if step.delivery.effect() == Effect::Perhaps && response.status < 400 {
-                    self.judge.perhaps(step, action, Instant::now());
+                    self.judge.perhaps(step, action, Instant::now(), None);
+                }
+            }
+            (Delivery::KeyOf { refused: true, .. }, Some(response)) => {
+                if let Some(Reuse::Refused(statuses)) = reuse {
+                    (self.judge).observe_borrowed(step, &expected, statuses, &response, event);
                 }
             }
             (_, Some(response)) => {
-                (self.judge).observe(step, &expected, &response, event, took);
+                (self.judge).observe(step, again, &expected, &response, (event, took));
             }
-            (Delivery::Abandoned(_) | Delivery::Late, None) => {
+            (Delivery::Abandoned { .. } | Delivery::Late, None) => {
                 let until = self.runner.client.fence();
-                self.judge.perhaps(step, action, until);
+                self.judge.perhaps(step, action, until, again);
             }
-            (Delivery::Crashed, None) => {
-                self.judge.perhaps(step, action, Instant::now());
+            (Delivery::Crashed { .. }, None) => {
+                self.judge.perhaps(step, action, Instant::now(), again);
                 self.judge.fence();
             }
             (_, None) => self.judge.never(step, action),
@@ -330,67 +409,122 @@ impl Run<'_> {
         let due = match reads {
             Reads::None => return Ok(true),
             // Whatever was acknowledged must be there again.
-            Reads::All if restarts(step.delivery) => self.judge.due(None),
+            Reads::All if restarts(step.delivery) || shaken => self.judge.due(None),
             Reads::All => self.judge.due(Some(&expected)),
             Reads::Each(..) => self.judge.due(None),
         };
+        let shaking = restarts(step.delivery) || shaken;
+        self.judge
+            .aftermath(Fault::of(step.delivery).filter(|_| shaking));
         self.read(due, reads, step.id, false).await?;
+        self.judge.aftermath(None);
         self.overdue(reads, step.id).await?;
         Ok(true)
     }
 
-    /// Delivers a request, with what happens to the server's process before it, meanwhile or at once.
+    /// Delivers a request, with what happens to the server or its links before it, meanwhile or at once.
     async fn deliver(
         &mut self,
         request: &Request,
         delivery: Delivery,
-    ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
+    ) -> Result<Delivered, ClientError> {
         let (runner, began) = (self.runner, self.began);
         let send = || runner.client.deliver(request, delivery, began);
-        if !delivery.is_of_process() {
-            return send().await;
+        let delivered = |(exchange, response), shaken| Delivered {
+            exchange,
+            response,
+            shaken,
+        };
+        if !delivery.is_of_all() {
+            return Ok(delivered(send().await?, false));
         }
-        let Some(server) = &runner.server else {
+        let (source, missing) = match delivery.link() {
+            Some(link) => (runner.links.get(&link), NO_LINKS),
+            None => (runner.process.as_ref(), NO_PROCESS),
+        };
+        let Some(source) = source else {
             return Err(ClientError::Process {
-                reason: NO_PROCESS.into(),
+                reason: missing.into(),
             });
         };
-        let mut server = server.lock().await;
-        let failed = |error: ServeError| ClientError::Process {
-            reason: error.to_string(),
-        };
-        if !restarts(delivery) {
-            server.pause();
-            let (delivered, ()) = tokio::join!(send(), async {
+        let mut source = source.lock().await;
+        let failed = |error: InjectorError| ClientError::Process { reason: error.0 };
+        if let Delivery::Link { fault, .. } = delivery {
+            let started = Instant::now();
+            let broken = source.inject(Disturbance::Link(fault), LEASE).await;
+            broken.map_err(failed)?;
+            let sent = send().await;
+            let fired = source.heal().await.map_err(failed)?;
+            self.recovering = fired.then(|| Instant::now() + runner.model.recovery);
+            return match sent {
+                // A server that hangs up on a client because its database hung up on it: an answer all the same.
+                Err(
+                    ClientError::Transport {
+                        unreachable: false, ..
+                    }
+                    | ClientError::Timeout { .. },
+                ) if fired => {
+                    let exchange = runner.client.unanswered(request, began, started);
+                    Ok(delivered((exchange, None), true))
+                }
+                sent => Ok(delivered(sent?, fired)),
+            };
+        }
+        if delivery == Delivery::Paused {
+            let paused = source.inject(Disturbance::Pause, LEASE).await;
+            paused.map_err(failed)?;
+            let (sent, healed) = tokio::join!(send(), async {
                 tokio::time::sleep(PAUSE).await;
-                server.resume();
+                source.heal().await
             });
-            return delivered;
+            healed.map_err(failed)?;
+            return Ok(delivered(sent?, false));
         }
         let sent = match delivery {
-            Delivery::Crashed => Some(send().await?),
+            Delivery::Crashed { after } => {
+                let sent = send().await?;
+                tokio::time::sleep(Duration::from_millis(u64::from(after))).await;
+                Some(sent)
+            }
             _ => None,
         };
-        let ended = match delivery {
-            Delivery::AfterStop => server.stop().await,
-            _ => server.kill().await,
+        let what = match delivery {
+            Delivery::AfterStop => Disturbance::Stop,
+            _ => Disturbance::Crash,
         };
-        ended.map_err(failed)?;
+        source.inject(what, LEASE).await.map_err(failed)?;
         if sent.is_none() {
             self.judge.fence();
         }
-        server.restart().await.map_err(failed)?;
+        source.heal().await.map_err(failed)?;
         tokio::time::sleep(SETTLED).await;
+        self.recovering = Some(Instant::now() + runner.model.recovery);
         match sent {
-            Some(sent) => Ok(sent),
-            None => send().await,
+            Some(sent) => Ok(delivered(sent, false)),
+            None => Ok(delivered(send().await?, false)),
         }
+    }
+
+    /// Whether the server may fail still, because something was done to it. An answer that is no failure ends that.
+    fn is_recovering(&mut self, failed: bool) -> bool {
+        if !self.runner.model.has_builtin("recovers") {
+            return false;
+        }
+        let may = failed && (self.recovering).is_some_and(|until| Instant::now() < until);
+        if !may {
+            self.recovering = None;
+        }
+        may
     }
 
     /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent
     /// again must be what the action says now: what it said before may mean something else by now.
-    fn request(&self, step: &Step, action: &Action) -> Option<Request> {
+    fn request(&mut self, step: &Step, action: &Action) -> Option<Request> {
         let rendered = |mirror| self.renderer.request(mirror, action).ok();
+        let first = step.delivery.key_of().map(|of| self.root(of));
+        if let Some(of) = first {
+            self.keys.insert(step.id, of);
+        }
         let keyed = |mirror| rendered(mirror).map(|request| self.with_key(request, step));
         let mut requests = self.judge.mirrors().map(keyed);
         let request = requests.next()??;
@@ -402,14 +536,58 @@ impl Run<'_> {
 
     /// The request with the key by which the server recognises it when it comes again, if its rule has one.
     fn with_key(&self, mut request: Request, step: &Step) -> Request {
-        if let Some(Idempotence::Key(header)) =
-            &self.runner.model.rules[step.action.rule].idempotent
-        {
-            let first = step.delivery.again().unwrap_or(step.id);
-            let key = format!("{}-{first}", self.mark);
-            request.headers.push((header.clone(), key));
+        if let Some(key) = self.runner.model.rules[step.action.rule].key() {
+            let value = format!("{}-{}", self.mark, self.root(step.id));
+            request.headers.push((key.header.clone(), value));
         }
         request
+    }
+
+    /// The step whose idempotency key a step has.
+    fn root(&self, step: u32) -> u32 {
+        self.keys.get(&step).copied().unwrap_or(step)
+    }
+
+    /// The step that tries another one again with its key.
+    fn again(&self, step: &Step) -> Option<u32> {
+        let retried = Delivery::Retried { of: step.id };
+        let mut all = self.plan.all();
+        all.find(|later| later.delivery == retried).map(|s| s.id)
+    }
+
+    /// What comes of the key that a step has of another one.
+    fn reuse(&self, step: &Step) -> Option<&'a Reuse> {
+        let Delivery::KeyOf { of, .. } = step.delivery else {
+            return None;
+        };
+        let lender = self.plan.all().find(|earlier| earlier.id == of)?;
+        let runner: &'a Runner = self.runner;
+        let key = runner.model.rules[step.action.rule].key()?;
+        key.reuse(&lender.action, &step.action)
+    }
+
+    /// Asks something, again and again while the server may still fail because something was done to it.
+    async fn ask(&mut self, request: &Request) -> Result<(Exchange, Arc<Response>), ClientError> {
+        let until = (self.recovering).filter(|_| self.runner.model.has_builtin("recovers"));
+        loop {
+            let asked = self.runner.client.send(request, self.began).await;
+            let failed = match &asked {
+                Ok((_, response)) => response.status >= 500,
+                Err(ClientError::Transport { .. }) => true,
+                Err(_) => false,
+            };
+            match until {
+                Some(until) if failed && Instant::now() < until => {
+                    self.requests += 1;
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                _ if failed => {
+                    self.recovering = until;
+                    return asked;
+                }
+                _ => return asked,
+            }
+        }
     }
 
     /// What is read when the plan is over: everything, and what is waited for until its time is up.
@@ -496,9 +674,10 @@ impl Run<'_> {
             }
         }
         for (request, asks, group) in groups {
-            let (exchange, response) = self.runner.client.send(&request, self.began).await?;
+            let (exchange, response) = self.ask(&request).await?;
             self.requests += 1 + u64::from(exchange.deferred);
             let event = self.history.events.len();
+            let unrecovered = self.recovering.take().is_some() && response.status >= 500;
             self.history.events.push(Event {
                 purpose: Purpose::Read {
                     after,
@@ -508,6 +687,12 @@ impl Run<'_> {
                 },
                 exchange,
             });
+            if unrecovered && let Some(due) = group.first() {
+                let invariant = &model.invariants[due.invariant];
+                let place = invariant.span.start;
+                (self.judge).unrecovered(&invariant.name, place, response.status, event);
+                continue;
+            }
             for due in &group {
                 self.judge.observe_read(due, &response, event, asks, at_end);
             }

@@ -307,3 +307,52 @@ fn the_demo_runs_on_postgresql() {
     drop(postgres);
     refused(&url, "is a database server running there?");
 }
+
+/// The server behind a link to its database that breaks in every way: what it cannot do it says so, and whatever it said
+/// that it did is there.
+#[test]
+fn the_server_holds_while_its_link_to_postgresql_breaks() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let (port, link) = (free(), free());
+    let database = postgres.url("postgres");
+    let upstream = format!("127.0.0.1:{}", postgres.port);
+    let through = database.replace(&upstream, &format!("127.0.0.1:{link}"));
+    let binary = env!("CARGO_BIN_EXE_gainsay");
+    let admin = "dsf_administrator_of_the_link_test";
+    let config = format!(
+        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\n\
+         serve = [{binary:?}, \"demo\", \"--serve\", \"--port\", \"{port}\", \"--database\", {through:?}]\n\
+         env = {{ ADMIN_API_KEY = {admin:?} }}\n\
+         [target.it.links.database]\nlisten = \"127.0.0.1:{link}\"\nupstream = {upstream:?}\n\
+         [[target.it.accounts.admin]]\napi_key = {admin:?}\n"
+    );
+    std::fs::write(folder.path().join("gainsay.toml"), config).unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/deep-sci-fi.yaml");
+    let run = Command::new(binary)
+        .current_dir(folder.path())
+        .arg("run")
+        .arg(model)
+        .args([
+            "--target", "it", "--faults", "link", "--seeds", "0..6", "--steps", "60",
+        ])
+        .output()
+        .unwrap();
+    let said = said(&run);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    for fault in [
+        "link_cut ×",
+        "link_refuse ×",
+        "link_delay ×",
+        "link_slow ×",
+        "link_cut_after ×",
+    ] {
+        assert!(said.contains(fault), "no {fault} in {said}");
+    }
+}

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::violation::{CheckId, Finding, Parts, Violation};
 use crate::drive::history::Response;
-use crate::generate::{Effect, Step};
+use crate::generate::{Delivery, Effect, Fault, Step};
 use crate::model::action::{Action, Outcome, Picked};
 use crate::model::expression::{EvalError, Expression, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::{Answer, Prediction, bind_answer};
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{Idempotence, Mode, Model, Request};
+use crate::model::{Idempotence, Mode, Model, Request, Statuses};
 
 /// A step that was sent: its id, its rule, and which outcome it had, if it had one.
 pub type Reached = (u32, usize, Option<Outcome>);
@@ -53,10 +53,21 @@ pub struct Pending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Inflight {
     /// Its step.
+    pub of: u32,
+    /// The step that what it creates is named after: its own, or the one that tries it again with its key.
     pub step: u32,
     pub action: Action,
     /// When that is over.
     pub until: Instant,
+}
+
+/// A request that took effect without an answer, and is tried again with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Applied {
+    /// Its step.
+    of: u32,
+    before: Mirror,
+    after: Mirror,
 }
 
 /// The judge of one run, in one world.
@@ -76,8 +87,12 @@ pub(super) struct Judge {
     violations: Vec<Violation>,
     /// What failed since somebody looked last, reported before or not.
     complaints: Vec<CheckId>,
+    /// The fault that is over, and because of which everything is read again.
+    pub aftermath: Option<Fault>,
     /// What may take effect yet.
     pub inflight: Vec<Inflight>,
+    /// What took effect and is tried again.
+    applied: Vec<Applied>,
     /// What was answered first to requests that their rules say are recognised when they come again.
     answered: BTreeMap<u32, (Outcome, Answer)>,
     outcomes: Vec<Reached>,
@@ -114,7 +129,9 @@ impl Judge {
             reported: BTreeSet::new(),
             violations: Vec::new(),
             complaints: Vec::new(),
+            aftermath: None,
             inflight: Vec::new(),
+            applied: Vec::new(),
             answered: BTreeMap::new(),
             outcomes: Vec::new(),
             step: None,
@@ -180,11 +197,81 @@ impl Judge {
                 // What changes nothing may as well not have come yet.
                 if world.mirror != self.mirror {
                     world.inflight.remove(index);
+                    if inflight.of != inflight.step {
+                        world.applied.push(Applied {
+                            of: inflight.of,
+                            before: self.mirror.clone(),
+                            after: world.mirror.clone(),
+                        });
+                    }
                     worlds.push(world);
                 }
             }
         }
         worlds
+    }
+
+    /// Whether the worlds are the same, and will be.
+    pub fn is_like(&self, other: &Judge) -> bool {
+        self.mirror == other.mirror
+            && self.inflight == other.inflight
+            && self.applied == other.applied
+    }
+
+    /// Whether the answer to a step is known, and was a success.
+    pub fn was_answered(&self, step: u32) -> bool {
+        self.answered.contains_key(&step)
+    }
+
+    /// Judges the answer to a request with the key of another one: it has to be refused for that, or for whatever else
+    /// is wrong with it.
+    pub fn observe_borrowed(
+        &mut self,
+        step: &Step,
+        expected: &Expectation,
+        refused: &Statuses,
+        response: &Response,
+        event: usize,
+    ) {
+        let model = self.model.clone();
+        let definition = &model.rules[step.action.rule];
+        self.begin(step.id, &expected.action);
+        self.outcomes.push((step.id, step.action.rule, None));
+        let prediction = model.predict(&self.mirror, &expected.action, None);
+        let otherwise = prediction.outcomes.iter().any(|outcome| {
+            let statuses = model.statuses(step.action.rule, *outcome);
+            !outcome.is_ok() && statuses.allow(response.status)
+        });
+        if otherwise || refused.allow(response.status) {
+            return;
+        }
+        let rule = definition.name.clone();
+        let observed = response.status;
+        let (id, finding) = self.server_error(&rule, observed).unwrap_or_else(|| {
+            let what = "the idempotency key of another request".to_owned();
+            let expected = vec![(what, refused.to_string())];
+            let finding = Finding::Status { expected, observed };
+            (CheckId::Key { rule }, finding)
+        });
+        let touched = expected.action.picks.iter();
+        let touched = touched.filter_map(|p| Picked::handle(*p)).collect();
+        let place = definition.span.start;
+        self.report(id, finding, None, Some(event), place, touched);
+    }
+
+    /// Undoes what a request did that nobody saw an answer to: it is tried again, and done now or then comes to the same.
+    /// False if it cannot be undone, since more has happened; then the answer says nothing.
+    fn redone(&mut self, of: u32) -> bool {
+        self.inflight.retain(|inflight| inflight.of != of);
+        let Some(place) = self.applied.iter().position(|applied| applied.of == of) else {
+            return true;
+        };
+        let applied = self.applied.remove(place);
+        let untouched = self.mirror == applied.after;
+        if untouched {
+            self.mirror = applied.before;
+        }
+        untouched
     }
 
     /// Judges the answer to something that was no proper request: it has to be refused.
@@ -209,6 +296,15 @@ impl Judge {
         let touched = picks.filter_map(|p| Picked::handle(*p)).collect();
         let place = definition.span.start;
         self.report(id, finding, None, Some(event), place, touched);
+    }
+
+    /// Notes that the server still fails, although it had the time to recover from a fault.
+    pub fn unrecovered(&mut self, check: &str, place: usize, observed: u16, event: usize) {
+        let id = CheckId::Recovers {
+            rule: check.to_owned(),
+        };
+        let finding = Finding::ServerError { observed };
+        self.report(id, finding, None, Some(event), place, Vec::new());
     }
 
     /// What is wrong with an answer to a rule or to an invariant's read if the server failed, where that is looked for.
@@ -272,12 +368,19 @@ impl Judge {
     pub fn observe(
         &mut self,
         step: &Step,
+        again: Option<u32>,
         expected: &Expectation,
         response: &Response,
-        event: usize,
-        took: Duration,
+        (event, took): (usize, Duration),
     ) {
         if self.recognise(step, response, event) {
+            return;
+        }
+        if let Delivery::Retried { of } = step.delivery
+            && !self.redone(of)
+        {
+            self.begin(step.id, &expected.action);
+            self.outcomes.push((step.id, expected.action.rule, None));
             return;
         }
         let step = step.id;
@@ -342,7 +445,8 @@ impl Judge {
         if definition.idempotent.is_some() && outcome.is_ok() {
             self.answered.insert(step, (outcome, answer.clone()));
         }
-        let applied = model.apply(&mut self.mirror, action, outcome, step, Some(&answer));
+        let named = again.unwrap_or(step);
+        let applied = model.apply(&mut self.mirror, action, outcome, named, Some(&answer));
         self.guard(&applied.touched);
         for (place, error) in &applied.not_learned {
             let id = CheckId::Answer {
@@ -587,7 +691,10 @@ impl Judge {
         let rule = self.step.map_or(0, |(_, rule)| rule);
         let id = CheckId::Invariant {
             name: invariant.name.to_string(),
-            rule: self.model.rules[rule].name.clone(),
+            rule: match self.aftermath {
+                Some(fault) => format!("a {fault}"),
+                None => self.model.rules[rule].name.clone(),
+            },
         };
         let claim = invariant.claim.source.to_string();
         let finding = match (invariant.mode, reason) {

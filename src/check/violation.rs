@@ -49,7 +49,7 @@ pub enum CheckId {
     Invariant {
         /// The invariant.
         name: String,
-        /// The rule of the step before.
+        /// The rule of the step before; or `a crash`, if that is what it came of.
         rule: String,
     },
     /// What was no proper request, and not refused.
@@ -60,6 +60,16 @@ pub enum CheckId {
     /// A request that was sent again, and answered in another way although its rule is idempotent.
     Repeated {
         /// The rule.
+        rule: String,
+    },
+    /// A request with the idempotency key of another one that was not refused.
+    Key {
+        /// The rule.
+        rule: String,
+    },
+    /// A server that still fails some time after a fault was over.
+    Recovers {
+        /// The rule, or the invariant whose read it answered.
         rule: String,
     },
     /// A secret in an answer that is not its creation.
@@ -90,6 +100,8 @@ impl CheckId {
             CheckId::Invariant { name, rule } => format!("{name}.{rule}"),
             CheckId::Malformed { rule } => format!("malformed.{rule}"),
             CheckId::Repeated { rule } => format!("idempotent.{rule}"),
+            CheckId::Key { rule } => format!("idempotency_key.{rule}"),
+            CheckId::Recovers { rule } => format!("recovers.{rule}"),
             CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
             CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
         };
@@ -125,6 +137,8 @@ impl fmt::Display for CheckId {
             CheckId::Invariant { name, rule } => write!(f, "{name} after {rule}"),
             CheckId::Malformed { rule } => write!(f, "malformed: {rule}"),
             CheckId::Repeated { rule } => write!(f, "idempotent: {rule}"),
+            CheckId::Key { rule } => write!(f, "idempotency key: {rule}"),
+            CheckId::Recovers { rule } => write!(f, "recovers: {rule}"),
             CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
             CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
         }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use super::judge::{Due, Expectation, Inflight, Judge, Pending, Reached};
 use super::violation::{CheckId, Violation};
 use crate::drive::history::Response;
-use crate::generate::Step;
-use crate::model::Model;
+use crate::generate::{Fault, Step};
 use crate::model::action::Action;
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
+use crate::model::{Model, Statuses};
 
 /// More worlds than this are not told apart.
 pub const MOST_WORLDS: usize = 512;
@@ -70,16 +70,22 @@ impl Worlds {
         self.first.expect(action)
     }
 
-    /// Judges the answer to a step. `event` is the position of the exchange in the history.
+    /// Judges the answer to a step. `event` is the position of the exchange in the history; what it creates is named
+    /// after the step that tries it again with its key, if one does.
     pub fn observe(
         &mut self,
         step: &Step,
+        again: Option<u32>,
         expected: &Expectation,
         response: &Response,
-        event: usize,
-        took: Duration,
+        (event, took): (usize, Duration),
     ) {
-        self.filter(|world| world.observe(step, expected, response, event, took));
+        self.filter(|world| world.observe(step, again, expected, response, (event, took)));
+    }
+
+    /// Notes that the server has not recovered from a fault: it answers, and still fails.
+    pub fn unrecovered(&mut self, check: &str, place: usize, observed: u16, event: usize) {
+        self.each(|world| world.unrecovered(check, place, observed, event));
     }
 
     /// Judges the answer to something that was no proper request.
@@ -92,12 +98,31 @@ impl Worlds {
         self.each(|world| world.begin(step.id, action));
     }
 
-    /// Notes a request that may take effect, until some time.
-    pub fn perhaps(&mut self, step: &Step, action: &Action, until: Instant) {
+    /// Judges the answer to a request with the key of another one, which has to be refused.
+    pub fn observe_borrowed(
+        &mut self,
+        step: &Step,
+        expected: &Expectation,
+        refused: &Statuses,
+        response: &Response,
+        event: usize,
+    ) {
+        self.filter(|world| world.observe_borrowed(step, expected, refused, response, event));
+    }
+
+    /// Whether the answer to a step is known, whatever the world, and was a success.
+    pub fn was_answered(&self, step: u32) -> bool {
+        self.all().all(|world| world.was_answered(step))
+    }
+
+    /// Notes a request that may take effect, until some time. What it creates is named after the step that tries it
+    /// again with its key, if one does.
+    pub fn perhaps(&mut self, step: &Step, action: &Action, until: Instant, again: Option<u32>) {
         self.each(|world| {
             world.begin(step.id, action);
             world.inflight.push(Inflight {
-                step: step.id,
+                of: step.id,
+                step: again.unwrap_or(step.id),
                 action: action.clone(),
                 until,
             });
@@ -114,6 +139,11 @@ impl Worlds {
         let everywhere = |e: Handle| others.iter().all(|world| world.mirror().get(e).is_some());
         due.retain(|due| due.entity.is_none_or(everywhere));
         due
+    }
+
+    /// Notes that what is read from now on is read because of a fault that is over, if it is.
+    pub fn aftermath(&mut self, fault: Option<Fault>) {
+        self.each(|world| world.aftermath = fault);
     }
 
     /// Judges the answer to a read.
@@ -197,7 +227,7 @@ impl Worlds {
                 at => &self.others[at - 1],
             };
             for world in world.unfolded() {
-                if !self.all().any(|known| same(known, &world)) {
+                if !self.all().any(|known| known.is_like(&world)) {
                     self.others.push(world);
                 }
             }
@@ -214,15 +244,10 @@ impl Worlds {
     fn merge(&mut self) {
         let mut kept: Vec<Judge> = Vec::new();
         for world in std::mem::take(&mut self.others) {
-            if !same(&self.first, &world) && !kept.iter().any(|known| same(known, &world)) {
+            if !self.first.is_like(&world) && !kept.iter().any(|known| known.is_like(&world)) {
                 kept.push(world);
             }
         }
         self.others = kept;
     }
-}
-
-/// Whether two worlds are the same, and will be.
-fn same(one: &Judge, other: &Judge) -> bool {
-    one.mirror() == other.mirror() && one.inflight == other.inflight
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod link;
 mod replay;
 mod run;
 mod show;
@@ -49,6 +50,8 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Replay a counterexample that a run wrote
     Replay(Box<replay::Arguments>),
+    /// Run a TCP link that can be broken by hand
+    Link(link::Arguments),
     /// Find a planted bug in an embedded server, and explain it
     Demo(demo::Arguments),
 }
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Show(arguments) => show::run(&arguments, &terminal),
         Command::Run(arguments) => block_on(run::run(&arguments, &terminal)),
         Command::Replay(arguments) => block_on(replay::run(&arguments, &terminal)),
+        Command::Link(arguments) => block_on(link::run(&arguments, &terminal)),
         Command::Demo(arguments) => block_on(demo::run(&arguments, &terminal)),
     };
     match result {
@@ -220,8 +224,8 @@ struct PlanOptions {
 /// What goes wrong between the clients and the server.
 #[derive(Debug, clap::Args)]
 struct FaultOptions {
-    /// Let things fail: network (twice, swallowed, slow, cut, malformed, abandoned, late), process (crash, stop, pause),
-    /// or some of these
+    /// Let things fail: network (twice, swallowed, slow, cut, malformed, abandoned, late, key), process (crash, stop,
+    /// pause), link (link_cut, link_refuse, link_delay, link_slow, link_cut_after), or some of these
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     faults: Vec<String>,
     /// How many of the steps are faults, from 0 to 0.9 (0.3 with --faults, or else none)
@@ -233,6 +237,11 @@ struct FaultOptions {
 const FAULT_RATE: f64 = 0.3;
 
 impl FaultOptions {
+    /// Whether anybody said anything about faults.
+    fn given(&self) -> bool {
+        !self.faults.is_empty() || self.fault_rate.is_some()
+    }
+
     fn faults(&self) -> Result<Faults, Failure> {
         let rate = match (self.fault_rate, self.faults.is_empty()) {
             (Some(rate), _) => rate,
@@ -249,6 +258,7 @@ impl FaultOptions {
             match name.as_str() {
                 "network" => kinds.extend(Fault::NETWORK),
                 "process" => kinds.extend(Fault::PROCESS),
+                "link" => kinds.extend(Fault::LINK),
                 name => {
                     let fault = name.parse::<Fault>();
                     kinds.insert(fault.map_err(|e| Failure::Usage(e.to_string()))?);

@@ -11,7 +11,7 @@ use crate::campaign::{self, Report, campaign};
 use crate::generate::Generator;
 use crate::model::Model;
 use crate::report::{self, Snapshot, Summary, Written};
-use crate::run::{NO_PROCESS, Runner};
+use crate::run::Runner;
 use crate::shrink::{Counterexample, replay};
 
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     curl: bool,
 }
+
+/// Why a counterexample is not replayed.
+const OUT_OF_REACH: &str =
+    "it kills the server, or breaks a link of it, and neither is in reach; give --target";
 
 pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
     let model = Arc::new(load(&arguments.path.model, terminal)?);
@@ -132,6 +136,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         seeds: options.seeds.start..=options.seeds.end.saturating_sub(1),
         jobs: options.jobs,
         counterexamples: report.failures(),
+        alongside: report.alongside(),
         stopped_by: report.stopped_by.clone(),
         still_failing: 0,
     }
@@ -153,15 +158,36 @@ fn keep(
         .map_err(|e| Failure::Harness(e.to_string()))?;
     match written {
         Written::Unchanged => terminal.note("  kept and reviewed already: as it was"),
-        Written::Pending(path) => terminal.note(&format!(
-            "  written for review: {} (rename it to .snap to accept it; in a Cargo project `cargo insta review` does)",
-            path.display()
-        )),
+        Written::Pending(path) => {
+            terminal.note(&format!(
+                "  written for review: {} (rename it to .snap to accept it; in a Cargo project `cargo insta review` does)",
+                path.display()
+            ));
+            keep_log(model, found, &path, terminal)?;
+        }
         Written::WouldBePending(path) => terminal.note(&format!(
             "  CI is set, so nothing was written; it would be {}",
             path.display()
         )),
     }
+    Ok(())
+}
+
+/// Writes what the server wrote beside the snapshot.
+fn keep_log(
+    model: &Model,
+    found: &Counterexample,
+    snapshot: &Path,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    if found.log.is_empty() {
+        return Ok(());
+    }
+    // `….snap.new` becomes `….log`.
+    let path = snapshot.with_extension("").with_extension("log");
+    std::fs::write(&path, report::log(model, found))
+        .map_err(|e| Failure::Harness(format!("cannot write the log {}: {e}", path.display())))?;
+    terminal.note(&format!("  what the server wrote: {}", path.display()));
     Ok(())
 }
 
@@ -192,7 +218,7 @@ async fn replay_kept(
             }
         };
         if !runner.can_run(&snapshot.plan) {
-            terminal.note(&format!("not replayed: {}: {NO_PROCESS}", path.display()));
+            terminal.note(&format!("not replayed: {}: {OUT_OF_REACH}", path.display()));
             continue;
         }
         match replay(runner, &snapshot.plan, &snapshot.check, 1).await? {

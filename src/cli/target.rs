@@ -1,5 +1,6 @@
 //! Which server a command talks to: by address, or by its entry in `gainsay.toml`, which may say how to start it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,13 @@ use tokio::sync::Mutex;
 
 use super::terminal::Terminal;
 use super::{Failure, duration};
-use crate::drive::{Client, Config, ConfigError, Limits, REMOTE_RATE, Server, is_loopback_url};
-use crate::generate::{self, start};
+use crate::drive::{
+    Client, Config, ConfigError, Disturbance, Hooked, Hooks, Limits, Link, LinkConfig, REMOTE_RATE,
+    Server, Target, Toxiproxy, is_loopback_url,
+};
+use crate::generate::{self, Fault, LinkName, start};
 use crate::model::Model;
-use crate::run::{NO_PROCESS, Runner};
+use crate::run::{NO_LINKS, NO_PROCESS, Runner, Source};
 
 /// Options of every command that talks to a server.
 #[derive(Debug, clap::Args)]
@@ -48,6 +52,14 @@ pub(super) struct Ready {
     server: Option<Arc<Mutex<Server>>>,
 }
 
+/// What a target gives beside its address.
+#[derive(Default)]
+struct Sources {
+    server: Option<Arc<Mutex<Server>>>,
+    hooks: Option<Hooks>,
+    links: BTreeMap<LinkName, Source>,
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error {
@@ -79,14 +91,15 @@ impl TargetOptions {
             ..Limits::default()
         };
         let environment = |name: &str| std::env::var(name).ok();
-        let (url, headers, allow_remote, mirror, server) = match (&self.url, &self.target) {
+        let (url, headers, allow_remote, mirror, sources) = match (&self.url, &self.target) {
             (Some(url), _) => {
                 // Somebody else's machine is not hit as fast as it goes, unless somebody says so.
                 if self.allow_remote && !is_loopback_url(url) {
                     limits.rate = self.rate.or(Some(REMOTE_RATE));
                 }
                 let mirror = start(model, &[]);
-                (url.clone(), Vec::new(), self.allow_remote, mirror, None)
+                let none = Sources::default();
+                (url.clone(), Vec::new(), self.allow_remote, mirror, none)
             }
             (None, Some(name)) => {
                 let config = Config::load(&self.config)?;
@@ -105,17 +118,24 @@ impl TargetOptions {
                     model.tolerate.clone(),
                     allow,
                 )?;
+                // Before the server, which connects through them.
+                let links = links(target).await?;
                 let server = match target.serve(&environment)? {
                     Some(serve) => {
                         terminal.note(&format!("starting the server: {}", serve.run));
                         let server = Server::start(&serve, &target.url, None)
                             .await
                             .map_err(|e| Failure::Harness(e.to_string()))?;
-                        Some(server)
+                        Some(Arc::new(Mutex::new(server)))
                     }
                     None => None,
                 };
-                (target.url.clone(), headers, allow, mirror, server)
+                let sources = Sources {
+                    server,
+                    hooks: target.hooks.clone(),
+                    links,
+                };
+                (target.url.clone(), headers, allow, mirror, sources)
             }
             (None, None) => {
                 return Err(Failure::Usage(
@@ -123,18 +143,53 @@ impl TargetOptions {
                 ));
             }
         };
-        if generate.faults.need_a_process() && server.is_none() {
-            return Err(Failure::Usage(NO_PROCESS.into()));
-        }
         if let Some(timeout) = self.timeout {
             limits.timeout = timeout;
         }
         let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?;
-        let mut runner = Runner::new(model.clone(), client, mirror);
-        let server = server.map(|server| Arc::new(Mutex::new(server)));
-        if let Some(server) = &server {
-            runner = runner.with_server(server.clone());
+        let mut runner = Runner::new(model.clone(), client.clone(), mirror);
+        let Sources {
+            server,
+            hooks,
+            links,
+        } = sources;
+        let process: Option<Source> = match (&server, hooks) {
+            (Some(server), _) => Some(server.clone()),
+            (None, Some(hooks)) => Some(Arc::new(Mutex::new(Hooked::new(hooks, client)))),
+            (None, None) => None,
+        };
+        let faults = &mut generate.faults;
+        if faults.need_a_process() && process.is_none() {
+            return Err(Failure::Usage(NO_PROCESS.into()));
         }
+        if faults.need_links() && links.is_empty() {
+            return Err(Failure::Usage(NO_LINKS.into()));
+        }
+        faults.links = links.keys().copied().collect();
+        if let Some(process) = process {
+            let source = process.lock().await;
+            let kinds = [
+                (Fault::Crash, Disturbance::Crash),
+                (Fault::Stop, Disturbance::Stop),
+                (Fault::Pause, Disturbance::Pause),
+            ];
+            let cannot = |fault: &Fault| {
+                let mut kinds = kinds.iter();
+                kinds.any(|(kind, what)| kind == fault && !source.can(*what))
+            };
+            if let Some(fault) = faults.kinds.iter().find(|fault| cannot(fault)).copied() {
+                faults.kinds.retain(|fault| !cannot(fault));
+                if faults.kinds.is_empty() {
+                    return Err(Failure::Usage(format!(
+                        "there is no hook for {fault}\n  add it to the target's `hooks` in gainsay.toml"
+                    )));
+                }
+                terminal.note(&format!("no hook for {fault}: it is left out"));
+            }
+            drop(source);
+            runner = runner.with_process(process);
+        }
+        runner = runner.with_links(links);
         Ok(Ready {
             runner,
             generate,
@@ -142,6 +197,34 @@ impl TargetOptions {
             server,
         })
     }
+}
+
+/// The links of a target, started.
+async fn links(target: &Target) -> Result<BTreeMap<LinkName, Source>, Failure> {
+    let mut links: BTreeMap<LinkName, Source> = BTreeMap::new();
+    for (name, config) in &target.links {
+        let link: Source = match &target.toxiproxy {
+            Some(url) => {
+                let link = Toxiproxy::start(url, name, Some(config)).await;
+                Arc::new(Mutex::new(
+                    link.map_err(|e| Failure::Harness(e.to_string()))?,
+                ))
+            }
+            None => Arc::new(Mutex::new(start_link(name, config).await?)),
+        };
+        links.insert(*name, link);
+    }
+    Ok(links)
+}
+
+/// A link that listens.
+pub(super) async fn start_link(name: &str, config: &LinkConfig) -> Result<Link, Failure> {
+    Link::start(config).await.map_err(|error| {
+        Failure::Harness(format!(
+            "the link {name} cannot listen on {}: {error}; choose another port, or end what listens there",
+            config.listen
+        ))
+    })
 }
 
 impl Ready {

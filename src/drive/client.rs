@@ -254,10 +254,15 @@ impl Client {
     ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
         let told = |(exchange, response)| (exchange, Some(response));
         match delivery {
-            Delivery::Once | Delivery::Again { lost: false, .. } | Delivery::Paused => {
-                self.send(request, since).await.map(told)
-            }
-            Delivery::Again { lost: true, .. } | Delivery::AfterCrash | Delivery::AfterStop => {
+            Delivery::Once
+            | Delivery::Again { lost: false, .. }
+            | Delivery::KeyOf { .. }
+            | Delivery::Link { .. }
+            | Delivery::Paused => self.send(request, since).await.map(told),
+            Delivery::Again { lost: true, .. }
+            | Delivery::Retried { .. }
+            | Delivery::AfterCrash
+            | Delivery::AfterStop => {
                 let alone = match self.shared.alone.get() {
                     Some(alone) => alone,
                     None => {
@@ -282,9 +287,9 @@ impl Client {
             }
             Delivery::Slow
             | Delivery::Cut(_)
-            | Delivery::Abandoned(_)
+            | Delivery::Abandoned { .. }
             | Delivery::Late
-            | Delivery::Crashed => self.relayed(request, delivery, since).await,
+            | Delivery::Crashed { .. } => self.relayed(request, delivery, since).await,
         }
     }
 
@@ -332,6 +337,11 @@ impl Client {
             ..unanswered(request.clone(), since, started)
         };
         Ok((exchange, response))
+    }
+
+    /// The exchange of a request that was sent and not answered.
+    pub fn unanswered(&self, request: &Request, since: Instant, started: Instant) -> Exchange {
+        unanswered(request.clone(), since, started)
     }
 
     /// Until when a request that is sent now may take effect, although nobody waits for its answer.

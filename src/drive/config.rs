@@ -14,9 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ordered_float::OrderedFloat;
+use reqwest::Url;
 
+use super::hooks::Hooks;
+use super::link::LinkConfig;
 use super::process::Serve;
-use crate::generate::start;
+use crate::generate::{LinkName, start};
 use crate::model::diagnostics::guess;
 use crate::model::mirror::Mirror;
 use crate::model::types::Type;
@@ -111,6 +114,12 @@ pub struct Target {
     pub rate: Option<f64>,
     /// How long one request may take.
     pub timeout: Duration,
+    /// The links that gainsay runs, or has a Toxiproxy run, between the server and what it needs, by name.
+    pub links: BTreeMap<LinkName, LinkConfig>,
+    /// The Toxiproxy that runs the links, where gainsay does not.
+    pub toxiproxy: Option<Url>,
+    /// The commands that do things to a server which gainsay does not start.
+    pub hooks: Option<Hooks>,
     serve: Option<Serve>,
     environment: Vec<(String, Secret)>,
     file: Arc<Source>,

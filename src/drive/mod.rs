@@ -5,12 +5,20 @@
 mod client;
 mod config;
 pub mod history;
+mod hooks;
+mod injector;
+mod link;
 mod process;
 mod relay;
 mod render;
 pub mod symbols;
+mod toxiproxy;
 
 pub use client::{Client, ClientError, Limits, is_loopback_url};
 pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
+pub use hooks::{Hooked, Hooks};
+pub use injector::{Disturbance, Eventually, Injector, InjectorError};
+pub use link::{Link, LinkConfig};
 pub use process::{Ready, Run, Serve, ServeError, Server};
 pub use render::{RenderError, Renderer};
+pub use toxiproxy::Toxiproxy;

@@ -23,6 +23,7 @@ use tokio::time::sleep;
 
 use super::client::{Client, ClientError, Limits};
 use super::history::Request;
+use super::injector::{Disturbance, Eventually, Injector, InjectorError};
 use crate::model::Statuses;
 
 /// How long a server may take to stop by itself after SIGTERM.
@@ -35,6 +36,8 @@ const POLL: Duration = Duration::from_millis(25);
 const TAIL_BYTES: u64 = 64 << 10;
 /// How much of one line of a log is shown, in characters.
 const LINE_CHARS: usize = 400;
+/// How many lines of its log are kept with a counterexample.
+const KEPT_LINES: usize = 200;
 /// How many lines of its log an error shows.
 const SHOWN_LINES: usize = 12;
 
@@ -255,7 +258,7 @@ impl Server {
     /// server's own words and may hold what a report must not show.
     pub fn last_lines(&self, n: usize) -> Vec<String> {
         // A log that cannot be read must not hide the error that it would have explained.
-        tail(&self.log, n).unwrap_or_default()
+        tail(&self.log, 0, n).unwrap_or_default()
     }
 
     /// How the server ended, if it did so by itself: `exit code 1`, `signal 11`.
@@ -418,6 +421,50 @@ impl Server {
             }
         }
         Ok(None)
+    }
+}
+
+impl Injector for Server {
+    fn can(&self, what: Disturbance) -> bool {
+        !matches!(what, Disturbance::Link(_))
+    }
+
+    fn written(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |log| log.len())
+    }
+
+    fn wrote_since(&self, bytes: u64) -> Vec<String> {
+        // A log that cannot be read must not hide the failure that it would have explained.
+        tail(&self.log, bytes, KEPT_LINES).unwrap_or_default()
+    }
+
+    fn inject(&mut self, what: Disturbance, _lease: Duration) -> Eventually<'_, ()> {
+        Box::pin(async move {
+            let failed = |error: ServeError| InjectorError(error.to_string());
+            match what {
+                Disturbance::Crash => self.kill().await.map_err(failed),
+                Disturbance::Stop => self.stop().await.map_err(failed),
+                Disturbance::Pause => {
+                    self.pause();
+                    Ok(())
+                }
+                Disturbance::Link(_) => Err(InjectorError("a server is no link".into())),
+            }
+        })
+    }
+
+    /// Lets it go on, or starts it again, if it does not run any more.
+    fn heal(&mut self) -> Eventually<'_, bool> {
+        Box::pin(async move {
+            match self.running {
+                Some(_) => self.resume(),
+                None => {
+                    let launched = self.launch().await;
+                    launched.map_err(|error| InjectorError(error.to_string()))?;
+                }
+            }
+            Ok(true)
+        })
     }
 }
 
@@ -585,11 +632,11 @@ fn place(url: &Url) -> String {
     }
 }
 
-/// The last lines of a file, of which only the end is read.
-fn tail(path: &Path, lines: usize) -> io::Result<Vec<String>> {
+/// The last lines of a file that begin after some bytes; only its end is read.
+fn tail(path: &Path, after: u64, lines: usize) -> io::Result<Vec<String>> {
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();
-    let from = length.saturating_sub(TAIL_BYTES);
+    let from = length.saturating_sub(TAIL_BYTES).max(after);
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
@@ -623,11 +670,11 @@ mod tests {
         let mut text = format!("{long}\n").repeat(20);
         text.push_str("one\n\u{1b}[31mtwo\u{1b}[0m\u{7}\r\nthree\u{fffd}");
         fs::write(&path, text).unwrap();
-        assert_eq!(tail(&path, 2).unwrap(), ["two", "three\u{fffd}"]);
-        let all = tail(&path, 1000).unwrap();
+        assert_eq!(tail(&path, 0, 2).unwrap(), ["two", "three\u{fffd}"]);
+        let all = tail(&path, 0, 1000).unwrap();
         assert!(all.len() < 12, "{}", all.len());
         assert!(all.iter().all(|line| line.len() <= LINE_CHARS));
-        assert!(tail(&folder.path().join("none"), 2).is_err());
+        assert!(tail(&folder.path().join("none"), 0, 2).is_err());
     }
 
     #[test]

@@ -103,18 +103,19 @@ impl Relay {
                 server.write_all(&request[..sent]).await?;
                 server.shutdown().await
             }
-            Delivery::Abandoned(close) => {
+            Delivery::Abandoned { close, after } => {
                 server.write_all(&request).await?;
+                sleep(Duration::from_millis(u64::from(after))).await;
                 match close {
                     Close::Fin => server.shutdown().await,
                     Close::Rst => {
                         // What arrived, and nobody has read, goes with a reset.
-                        sleep(READ).await;
+                        sleep(READ.saturating_sub(Duration::from_millis(u64::from(after)))).await;
                         server.set_zero_linger()
                     }
                 }
             }
-            Delivery::Late | Delivery::Crashed => {
+            Delivery::Late | Delivery::Crashed { .. } => {
                 server.write_all(&request).await?;
                 tokio::spawn(async move {
                     let mut answer = Vec::new();

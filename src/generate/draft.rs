@@ -14,7 +14,7 @@ use crate::model::value::Handle;
 use super::archer::Archer;
 use super::faults::{Fault, MOST_OPEN, Mix, Sent, arriving, choose, failing};
 use super::generator::Prepared;
-use super::plan::{Delivery, Step};
+use super::plan::{Delivery, Effect, Step};
 use super::rehearsal::{Rehearsed, rehearse_step};
 use super::rota::Turn;
 
@@ -194,7 +194,7 @@ impl Strategy for Begin {
             recent: [20, 50, 80][rng.random_range(0..3)],
             detours: if roaming { 8 } else { 1 },
             toll: if roaming { 4 } else { 2 },
-            mix: Mix::draw(&prepared.options.faults, rng),
+            mix: Mix::draw(&prepared.options.faults, &prepared.model, rng),
         };
         Ok(Just(Arc::new(Draft {
             mirror: prepared.start(),
@@ -280,17 +280,34 @@ impl Strategy for NextMove {
         let changes = draft.sent.last().is_some_and(|sent| sent.changes);
         let failing = fault
             .filter(|fault| !fault.is_open() || draft.open < MOST_OPEN)
-            .and_then(|fault| failing(fault, &prepared.model, &step, changes, runner.rng()));
+            .and_then(|fault| {
+                let broken = draft.temper.mix.broken_link(fault, runner.rng());
+                if let Some(broken) = broken {
+                    return (changes || runner.rng().random()).then_some(broken);
+                }
+                let sent: Vec<&Sent> = self.draft.sent.iter().map(Arc::as_ref).collect();
+                let model = &prepared.model;
+                failing(fault, model, &step, changes, &sent, runner.rng())
+            });
         let Some(delivery) = failing else {
             step.delivery = fault.and_then(arriving).unwrap_or_default();
             let after = Arc::new(draft);
             return Ok(Just(Some(Move { step, after })));
         };
+        if matches!(delivery, Delivery::Link { .. }) && delivery.effect() == Effect::Told {
+            step.delivery = delivery;
+            let after = Arc::new(draft);
+            return Ok(Just(Some(Move { step, after })));
+        }
         let failing = Step {
             id,
             action: step.action.clone(),
             delivery,
         };
+        let unanswered = !matches!(delivery, Delivery::Malformed(_) | Delivery::KeyOf { .. });
+        if unanswered && prepared.model.rules[step.action.rule].key().is_some() {
+            step.delivery = Delivery::Retried { of: id };
+        }
         draft.left = draft.left.saturating_sub(1);
         draft.open += u8::from(fault.is_some_and(Fault::is_open));
         let mut meanwhile = self.draft.as_ref().clone();

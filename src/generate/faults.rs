@@ -7,8 +7,8 @@ use std::str::FromStr;
 use proptest::test_runner::TestRng;
 use rand::RngExt;
 
-use super::plan::{Close, Cut, Damage, Delivery, Step};
-use crate::model::{Body, Model};
+use super::plan::{Close, Cut, Damage, Delivery, LinkFault, LinkName, Step};
+use crate::model::{Body, Model, Reuse};
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -27,12 +27,24 @@ pub enum Fault {
     Abandoned,
     /// The client waits no longer for an answer, and tries again.
     Late,
+    /// A request has the idempotency key of another one.
+    Key,
     /// The server is killed, and started again.
     Crash,
     /// The server is asked to end, and started again.
     Stop,
     /// The server stands still for a moment.
     Pause,
+    /// A link of the server to something that it needs is cut.
+    LinkCut,
+    /// A link is cut, and takes no new connections for a while.
+    LinkRefuse,
+    /// A link delays what goes through it.
+    LinkDelay,
+    /// A link is slow.
+    LinkSlow,
+    /// A link is cut once some bytes have passed, in the midst of something.
+    LinkCutAfter,
 }
 
 impl Fault {
@@ -40,7 +52,7 @@ impl Fault {
     pub const PROCESS: [Fault; 3] = [Fault::Crash, Fault::Stop, Fault::Pause];
 
     /// Those between a client and the server.
-    pub const NETWORK: [Fault; 7] = [
+    pub const NETWORK: [Fault; 8] = [
         Fault::Twice,
         Fault::Swallowed,
         Fault::Slow,
@@ -48,6 +60,16 @@ impl Fault {
         Fault::Malformed,
         Fault::Abandoned,
         Fault::Late,
+        Fault::Key,
+    ];
+
+    /// Those of the links between the server and what it needs.
+    pub const LINK: [Fault; 5] = [
+        Fault::LinkCut,
+        Fault::LinkRefuse,
+        Fault::LinkDelay,
+        Fault::LinkSlow,
+        Fault::LinkCutAfter,
     ];
 
     /// Its name.
@@ -60,9 +82,15 @@ impl Fault {
             Fault::Malformed => "malformed",
             Fault::Abandoned => "abandoned",
             Fault::Late => "late",
+            Fault::Key => "key",
             Fault::Crash => "crash",
             Fault::Stop => "stop",
             Fault::Pause => "pause",
+            Fault::LinkCut => "link_cut",
+            Fault::LinkRefuse => "link_refuse",
+            Fault::LinkDelay => "link_delay",
+            Fault::LinkSlow => "link_slow",
+            Fault::LinkCutAfter => "link_cut_after",
         }
     }
 
@@ -71,25 +99,46 @@ impl Fault {
         Fault::PROCESS.contains(&self)
     }
 
+    /// Whether it happens to a link.
+    pub fn is_of_link(self) -> bool {
+        Fault::LINK.contains(&self)
+    }
+
     /// Whether nobody can know then if the request took effect.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Fault::Abandoned | Fault::Late | Fault::Crash)
+        matches!(
+            self,
+            Fault::Abandoned
+                | Fault::Late
+                | Fault::Crash
+                | Fault::LinkCut
+                | Fault::LinkRefuse
+                | Fault::LinkCutAfter
+        )
     }
 
     /// The kind of fault that a delivery is, if it is one.
     pub fn of(delivery: Delivery) -> Option<Fault> {
         match delivery {
-            Delivery::Once => None,
+            Delivery::Once | Delivery::Retried { .. } => None,
+            Delivery::KeyOf { .. } => Some(Fault::Key),
             Delivery::Again { lost: false, .. } => Some(Fault::Twice),
             Delivery::Again { lost: true, .. } => Some(Fault::Swallowed),
             Delivery::Slow => Some(Fault::Slow),
             Delivery::Cut(_) => Some(Fault::Cut),
             Delivery::Malformed(_) => Some(Fault::Malformed),
-            Delivery::Abandoned(_) => Some(Fault::Abandoned),
+            Delivery::Abandoned { .. } => Some(Fault::Abandoned),
             Delivery::Late => Some(Fault::Late),
-            Delivery::Crashed | Delivery::AfterCrash => Some(Fault::Crash),
+            Delivery::Crashed { .. } | Delivery::AfterCrash => Some(Fault::Crash),
             Delivery::AfterStop => Some(Fault::Stop),
             Delivery::Paused => Some(Fault::Pause),
+            Delivery::Link { fault, .. } => Some(match fault {
+                LinkFault::Cut => Fault::LinkCut,
+                LinkFault::Refuse => Fault::LinkRefuse,
+                LinkFault::Delay { .. } => Fault::LinkDelay,
+                LinkFault::Slow => Fault::LinkSlow,
+                LinkFault::CutAfter { .. } => Fault::LinkCutAfter,
+            }),
         }
     }
 }
@@ -102,7 +151,10 @@ impl fmt::Display for Fault {
 
 /// No fault goes by this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no fault is called `{name}`\n  there are network ({}) and process ({})", names(&Fault::NETWORK), names(&Fault::PROCESS))]
+#[error(
+    "no fault is called `{name}`\n  there are network ({}), process ({}) and link ({})",
+    names(&Fault::NETWORK), names(&Fault::PROCESS), names(&Fault::LINK)
+)]
 pub struct UnknownFault {
     /// The name.
     pub name: String,
@@ -117,7 +169,10 @@ impl FromStr for Fault {
     type Err = UnknownFault;
 
     fn from_str(name: &str) -> Result<Fault, UnknownFault> {
-        let mut known = Fault::NETWORK.iter().chain(&Fault::PROCESS).copied();
+        let mut known = (Fault::NETWORK.iter())
+            .chain(&Fault::PROCESS)
+            .chain(&Fault::LINK)
+            .copied();
         let known = known.find(|fault| fault.name() == name);
         known.ok_or_else(|| UnknownFault {
             name: name.to_owned(),
@@ -132,6 +187,8 @@ pub struct Faults {
     pub kinds: Vec<Fault>,
     /// How many of 1,000 steps, over all plans; up to 900.
     pub permille: u16,
+    /// The links that can be broken.
+    pub links: Vec<LinkName>,
 }
 
 impl Faults {
@@ -140,12 +197,23 @@ impl Faults {
         Faults {
             kinds: Fault::NETWORK.to_vec(),
             permille: (rate.clamp(0.0, 0.9) * 1000.0) as u16,
+            links: Vec::new(),
         }
     }
 
     /// Whether some are of the server's process.
     pub fn need_a_process(&self) -> bool {
         self.are_on() && self.kinds.iter().any(|kind| kind.is_of_process())
+    }
+
+    /// Whether some are of links.
+    pub fn need_links(&self) -> bool {
+        self.are_on() && self.kinds.iter().any(|kind| kind.is_of_link())
+    }
+
+    /// Whether all who talk to the server notice some of them.
+    pub fn are_of_all(&self) -> bool {
+        self.need_a_process() || self.need_links()
     }
 
     /// Whether there are any.
@@ -159,6 +227,7 @@ impl Faults {
 pub(super) struct Mix {
     kinds: Vec<Fault>,
     permille: u16,
+    links: Vec<LinkName>,
     /// They come in bursts, with calm between them.
     bursts: bool,
 }
@@ -170,25 +239,35 @@ const BURST: u32 = 8;
 pub(super) const MOST_OPEN: u8 = 8;
 
 /// In percent, how many of the faults of the server's process that are drawn happen.
-const RARE: u32 = 15;
+const RARE: u32 = 30;
+
+/// After so many milliseconds connections are closed, and servers killed: with nothing done yet, in the midst of it, and
+/// with all of it done.
+const MOMENTS: [u8; 6] = [0, 0, 1, 3, 8, 20];
 
 /// In percent, how often a request that changes nothing is worth a fault that only matters to one that does.
 const IDLE: u32 = 20;
 
 impl Mix {
     /// Draws those of a plan: about half of the kinds, steadily or in bursts.
-    pub fn draw(faults: &Faults, rng: &mut TestRng) -> Mix {
-        if !faults.are_on() {
+    pub fn draw(faults: &Faults, model: &Model, rng: &mut TestRng) -> Mix {
+        let mut all = faults.kinds.clone();
+        // Where nothing has a key, none can be taken, and where there is no link, none can break.
+        let keyed = model.rules.iter().any(|rule| rule.key().is_some());
+        all.retain(|kind| *kind != Fault::Key || keyed);
+        all.retain(|kind| !kind.is_of_link() || !faults.links.is_empty());
+        if faults.permille == 0 || all.is_empty() {
             return Mix::default();
         }
-        let mut kinds = faults.kinds.clone();
+        let mut kinds = all.clone();
         kinds.retain(|_| rng.random());
         if kinds.is_empty() {
-            kinds.push(faults.kinds[rng.random_range(0..faults.kinds.len())]);
+            kinds.push(all[rng.random_range(0..all.len())]);
         }
         Mix {
             kinds,
             permille: faults.permille,
+            links: faults.links.clone(),
             bursts: rng.random(),
         }
     }
@@ -215,6 +294,35 @@ impl Mix {
         (!kind.is_of_process() || rng.random_range(0..100) < RARE).then_some(kind)
     }
 }
+
+impl Mix {
+    /// The delivery of a request during which a link breaks, if that is what a fault is.
+    pub fn broken_link(&self, fault: Fault, rng: &mut TestRng) -> Option<Delivery> {
+        if !fault.is_of_link() || self.links.is_empty() {
+            return None;
+        }
+        let fault = match fault {
+            Fault::LinkCut => LinkFault::Cut,
+            Fault::LinkRefuse => LinkFault::Refuse,
+            Fault::LinkDelay => LinkFault::Delay {
+                millis: DELAYS[rng.random_range(0..DELAYS.len())],
+            },
+            Fault::LinkSlow => LinkFault::Slow,
+            _ => LinkFault::CutAfter {
+                bytes: PASSED[rng.random_range(0..PASSED.len())],
+                answers: rng.random(),
+            },
+        };
+        let link = self.links[rng.random_range(0..self.links.len())];
+        Some(Delivery::Link { link, fault })
+    }
+}
+
+/// By so many milliseconds a link delays.
+const DELAYS: [u16; 3] = [2, 10, 50];
+
+/// A link is cut after so many bytes: before the first statement of a request, or between any two.
+const PASSED: [u16; 8] = [1, 60, 150, 300, 500, 800, 1300, 2100];
 
 /// What may be sent again.
 #[derive(Clone, Debug)]
@@ -256,6 +364,7 @@ pub(super) fn failing(
     model: &Model,
     step: &Step,
     changes: bool,
+    sent: &[&Sent],
     rng: &mut TestRng,
 ) -> Option<Delivery> {
     let idle = !changes && rng.random_range(0..100) >= IDLE;
@@ -281,12 +390,38 @@ pub(super) fn failing(
             };
             matches!(body, Body::Json(_)).then_some(Delivery::Malformed(damage))
         }
-        Fault::Abandoned if !idle => Some(Delivery::Abandoned(match rng.random() {
-            true => Close::Fin,
-            false => Close::Rst,
-        })),
+        Fault::Abandoned if !idle => Some(Delivery::Abandoned {
+            close: match rng.random() {
+                true => Close::Fin,
+                false => Close::Rst,
+            },
+            after: MOMENTS[rng.random_range(0..MOMENTS.len())],
+        }),
         Fault::Late if !idle => Some(Delivery::Late),
-        Fault::Crash if !idle && rng.random() => Some(Delivery::Crashed),
+        Fault::Crash if !idle && rng.random() => Some(Delivery::Crashed {
+            after: MOMENTS[rng.random_range(0..MOMENTS.len())],
+        }),
+        Fault::Key => borrowed(model, step, sent, rng),
         _ => None,
     }
+}
+
+/// The key of something else that was sent, where the rule says what comes of that.
+fn borrowed(model: &Model, step: &Step, sent: &[&Sent], rng: &mut TestRng) -> Option<Delivery> {
+    let rule = |step: &Step| &model.rules[step.action.rule];
+    let key = rule(step).key()?;
+    let lenders = sent.iter().filter_map(|sent| {
+        let header = &rule(&sent.step).key()?.header;
+        let other = sent.changes && *header == key.header && sent.step.action != step.action;
+        let reuse = key.reuse(&sent.step.action, &step.action);
+        reuse
+            .filter(|_| other)
+            .map(|reuse| (sent.step.id, *reuse != Reuse::Own))
+    });
+    let lenders: Vec<(u32, bool)> = lenders.collect();
+    let (of, refused) = match lenders.len() {
+        0 => return None,
+        several => lenders[rng.random_range(0..several)],
+    };
+    Some(Delivery::KeyOf { of, refused })
 }

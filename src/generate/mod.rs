@@ -21,7 +21,7 @@ mod ways;
 pub use faults::{Fault, Faults, UnknownFault};
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
-pub use plan::{Close, Cut, Damage, Delivery, Effect, Plan, Step};
+pub use plan::{Close, Cut, Damage, Delivery, Effect, LinkFault, LinkName, Plan, Step};
 pub use rehearsal::{
     Coverage, Rehearsed, give, needed_accounts, rehearse, rehearse_step, rehearse_strictly, start,
 };

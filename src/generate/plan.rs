@@ -44,24 +44,102 @@ pub enum Delivery {
         /// On a connection of its own, as by a client that never saw the answer.
         lost: bool,
     },
+    /// The same request as an earlier step that nobody saw an answer to, with the same idempotency key: whichever of
+    /// them takes effect, it does so once.
+    Retried {
+        /// The step.
+        of: u32,
+    },
+    /// With the idempotency key of an earlier step that was another request.
+    KeyOf {
+        /// The step.
+        of: u32,
+        /// It has to be refused. Otherwise it is a request of its own all the same.
+        refused: bool,
+    },
     /// In small pieces, with pauses between them.
     Slow,
     /// The connection ends before all of it was sent: it is never applied.
     Cut(Cut),
     /// It is no proper request, and has to be refused, or at most to be taken for the proper one.
     Malformed(Damage),
-    /// All of it is sent, and the connection closed at once: it may have been applied.
-    Abandoned(Close),
+    /// All of it is sent, and the connection closed: it may have been applied.
+    Abandoned {
+        /// How.
+        close: Close,
+        /// So many milliseconds after it was sent.
+        after: u8,
+    },
     /// All of it is sent, and the client waits no longer, but leaves the connection open: it may have been applied.
     Late,
-    /// All of it is sent, and the server killed at once and started again: it may have been applied.
-    Crashed,
+    /// All of it is sent, and the server killed and started again: it may have been applied.
+    Crashed {
+        /// So many milliseconds after it was sent.
+        after: u8,
+    },
     /// Before it is sent, the server is killed and started again.
     AfterCrash,
     /// Before it is sent, the server is asked to end, and started again.
     AfterStop,
     /// While it is sent, the server stands still for a moment.
     Paused,
+    /// While it is sent, a link breaks between the server and something that it needs.
+    Link {
+        /// Which.
+        link: LinkName,
+        /// How.
+        fault: LinkFault,
+    },
+}
+
+/// The name of a link between a server and something that it needs, as `gainsay.toml` has it.
+pub type LinkName = arrayvec::ArrayString<32>;
+
+/// How a link breaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkFault {
+    /// Its connections end.
+    Cut,
+    /// Its connections end, and there are no new ones.
+    Refuse,
+    /// Whatever goes through it comes later.
+    Delay {
+        /// By so many milliseconds, each way.
+        millis: u16,
+    },
+    /// Whatever goes through it comes in small pieces.
+    Slow,
+    /// Its connections end once something has passed.
+    CutAfter {
+        /// So many bytes.
+        bytes: u16,
+        /// Of answers. Otherwise of what the server asks.
+        answers: bool,
+    },
+}
+
+impl LinkFault {
+    /// Whether what the server began may be torn by it.
+    pub fn ends_connections(self) -> bool {
+        !matches!(self, LinkFault::Delay { .. } | LinkFault::Slow)
+    }
+
+    fn in_words(self) -> String {
+        match self {
+            LinkFault::Cut => "is cut before it".to_owned(),
+            LinkFault::Refuse => "is cut, and takes no new connections".to_owned(),
+            LinkFault::Delay { millis } => format!("takes {millis} ms longer"),
+            LinkFault::Slow => "is slow".to_owned(),
+            LinkFault::CutAfter { bytes, answers } => {
+                let of = match answers {
+                    true => "answers",
+                    false => "questions",
+                };
+                format!("is cut after {bytes} bytes of {of}")
+            }
+        }
+    }
 }
 
 /// Where a request is cut.
@@ -119,14 +197,22 @@ impl Delivery {
         match self {
             Delivery::Once
             | Delivery::Again { .. }
+            | Delivery::Retried { .. }
+            | Delivery::KeyOf { refused: false, .. }
             | Delivery::Slow
             | Delivery::AfterCrash
             | Delivery::AfterStop
             | Delivery::Paused => Effect::Told,
-            Delivery::Cut(_) | Delivery::Malformed(Damage::Truncated) => Effect::Never,
-            Delivery::Abandoned(_)
+            Delivery::Link { fault, .. } => match fault.ends_connections() {
+                true => Effect::Perhaps,
+                false => Effect::Told,
+            },
+            Delivery::Cut(_)
+            | Delivery::KeyOf { refused: true, .. }
+            | Delivery::Malformed(Damage::Truncated) => Effect::Never,
+            Delivery::Abandoned { .. }
             | Delivery::Late
-            | Delivery::Crashed
+            | Delivery::Crashed { .. }
             | Delivery::Malformed(_) => Effect::Perhaps,
         }
     }
@@ -143,6 +229,14 @@ impl Delivery {
                     "the answer to step {of} was lost, so the client sends the same request again"
                 ));
             }
+            Delivery::Retried { of } => {
+                return Some(format!(
+                    "nobody saw an answer to step {of}, so the client sends it again, with the same idempotency key"
+                ));
+            }
+            Delivery::KeyOf { of, .. } => {
+                return Some(format!("with the idempotency key of step {of}"));
+            }
             Delivery::Slow => "it arrives in small pieces",
             Delivery::Cut(Cut::Early) => "the connection ends within its first bytes",
             Delivery::Cut(Cut::Late) => "the connection ends before its last byte",
@@ -158,21 +252,45 @@ impl Delivery {
             Delivery::Malformed(Damage::ContentType) => {
                 "malformed: it says that it is application/x-gainsay"
             }
-            Delivery::Abandoned(Close::Fin) => {
-                "all of it is sent, and the connection closed at once"
-            }
-            Delivery::Abandoned(Close::Rst) => {
-                "all of it is sent, and the connection reset at once"
+            Delivery::Abandoned { close, after } => {
+                let how = match close {
+                    Close::Fin => "closed",
+                    Close::Rst => "reset",
+                };
+                let when = moment(after);
+                return Some(format!(
+                    "all of it is sent, and the connection {how} {when}"
+                ));
             }
             Delivery::Late => "all of it is sent, but the client waits no longer",
-            Delivery::Crashed => {
-                "all of it is sent; the server is killed at once, and started again"
+            Delivery::Crashed { after } => {
+                let when = moment(after);
+                return Some(format!(
+                    "all of it is sent; the server is killed {when}, and started again"
+                ));
             }
             Delivery::AfterCrash => "the server was killed, and started again",
             Delivery::AfterStop => "the server was stopped, and started again",
             Delivery::Paused => "the server stands still for a moment",
+            Delivery::Link { link, fault } => {
+                let how = fault.in_words();
+                return Some(format!("meanwhile the server's link to {link} {how}"));
+            }
         };
         Some(text.to_owned())
+    }
+
+    /// Whether it does something that all who talk to the server notice.
+    pub fn is_of_all(self) -> bool {
+        self.is_of_process() || self.link().is_some()
+    }
+
+    /// The link that it breaks.
+    pub fn link(self) -> Option<LinkName> {
+        match self {
+            Delivery::Link { link, .. } => Some(link),
+            _ => None,
+        }
     }
 
     /// Whether it does something to the server's process.
@@ -183,9 +301,34 @@ impl Delivery {
     /// The step whose request it sends again, if it does.
     pub fn again(self) -> Option<u32> {
         match self {
-            Delivery::Again { of, .. } => Some(of),
+            Delivery::Again { of, .. } | Delivery::Retried { of } => Some(of),
             _ => None,
         }
+    }
+
+    /// The step whose idempotency key it has, if that is another one.
+    pub fn key_of(self) -> Option<u32> {
+        match self {
+            Delivery::KeyOf { of, .. } => Some(of),
+            other => other.again(),
+        }
+    }
+
+    /// Names the steps otherwise that it speaks of.
+    pub fn renumbered(mut self, number: impl Fn(u32) -> u32) -> Delivery {
+        if let Delivery::Again { of, .. } | Delivery::Retried { of } | Delivery::KeyOf { of, .. } =
+            &mut self
+        {
+            *of = number(*of);
+        }
+        self
+    }
+}
+
+fn moment(after: u8) -> String {
+    match after {
+        0 => "at once".to_owned(),
+        millis => format!("{millis} ms later"),
     }
 }
 
@@ -216,13 +359,15 @@ impl Step {
         }
     }
 
-    /// Whether what the step sends again is among what was sent before. True of all that send nothing again.
+    /// Whether what the step sends again, or takes its key from, is among what was sent before. True of all that do
+    /// nothing of the kind.
     pub fn follows<'a>(&self, earlier: impl IntoIterator<Item = &'a Step>) -> bool {
-        let Some(of) = self.delivery.again() else {
+        let Some(of) = self.delivery.key_of() else {
             return true;
         };
         let mut earlier = earlier.into_iter();
-        earlier.any(|other| other.id == of && other.action == self.action)
+        let again = self.delivery.again().is_some();
+        earlier.any(|other| other.id == of && (other.action == self.action) == again)
     }
 
     /// The entities that the step names: who acts, what it is about, and what its arguments refer to.

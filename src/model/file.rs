@@ -11,6 +11,7 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cel::IdedExpr;
 use cel::common::ast::{Expr, operators as op};
@@ -59,7 +60,14 @@ pub(super) const BUILT_IN: &[&str] = &[
     "conformance",
     "isolation",
     "no_secrets_leaked",
+    RECOVERS,
 ];
+
+/// The one built-in check that takes a time, too.
+const RECOVERS: &str = "recovers";
+
+/// So long a server has to recover where the model does not say.
+const RECOVERY: Duration = Duration::from_secs(5);
 
 /// The most bytes that a model file may have.
 const MAX_BYTES: usize = 4 << 20;
@@ -311,10 +319,19 @@ impl File<'_> {
             }
         }
         let mut switched_off = Vec::new();
+        let mut recovery = RECOVERY;
         if let Some(node) = top.get("builtin") {
             let fields = self.reader.fields(node, "`builtin`", BUILT_IN);
             for (key, node) in fields.iter() {
-                if self.reader.bool(node, "a switch") == Some(false) {
+                let time = match &node.data {
+                    Data::Text(text) if key.name == RECOVERS => {
+                        humantime::parse_duration(text).ok()
+                    }
+                    _ => None,
+                };
+                if let Some(time) = time {
+                    recovery = time;
+                } else if self.reader.bool(node, "a switch") == Some(false) {
                     switched_off.push(key.name.clone());
                 }
             }
@@ -364,6 +381,7 @@ impl File<'_> {
             areas,
             tolerate,
             switched_off,
+            recovery,
             openapi,
             notes: Notes::default(),
             layout: Arc::new(layout),

@@ -25,7 +25,9 @@ pub(crate) mod walk;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use action::Action;
 use domain::Domain;
 use expression::{Expression, Layout};
 use template::Template;
@@ -60,6 +62,8 @@ pub struct Model {
     pub areas: Vec<Area>,
     /// 'Not now': statuses after which the request is sent again.
     pub tolerate: Statuses,
+    /// How long a server has to recover once a fault is over.
+    pub recovery: Duration,
     /// Built-in checks that the model switches off.
     pub switched_off: Vec<String>,
     /// What the API says of itself, for the check `conformance`.
@@ -226,6 +230,14 @@ impl Rule {
         successes.flat_map(|success| Effect::all(&success.effects))
     }
 
+    /// The key by which its requests are recognised, if they are.
+    pub fn key(&self) -> Option<&IdempotencyKey> {
+        match &self.idempotent {
+            Some(Idempotence::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
     /// Whether it creates anything when it succeeds.
     pub fn creates(&self) -> bool {
         let mut effects = self.effects();
@@ -238,10 +250,46 @@ impl Rule {
 pub enum Idempotence {
     /// By what it asks for.
     Natural,
-    /// By a key in this header.
-    Key(String),
+    /// By a key.
+    Key(IdempotencyKey),
     /// Perhaps not at all: it is if it answers with what the first one made.
     Maybe,
+}
+
+/// A key by which a request is recognised when it comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The header that holds it.
+    pub header: String,
+    /// What comes of a key that was used for the same rule by the same principal, with another request; nothing is
+    /// tried where the model does not say.
+    pub other_body: Option<Reuse>,
+    /// What comes of one that was used for another rule.
+    pub other_rule: Option<Reuse>,
+    /// What comes of one that another principal used.
+    pub other_actor: Option<Reuse>,
+}
+
+/// What comes of a key that was used for something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reuse {
+    /// A refusal with one of these statuses.
+    Refused(Statuses),
+    /// What would come of the request without it.
+    Own,
+}
+
+impl IdempotencyKey {
+    /// What comes of the key of one action with another one.
+    pub fn reuse(&self, of: &Action, action: &Action) -> Option<&Reuse> {
+        if of.actor != action.actor {
+            self.other_actor.as_ref()
+        } else if of.rule != action.rule {
+            self.other_rule.as_ref()
+        } else {
+            self.other_body.as_ref()
+        }
+    }
 }
 
 /// An entity that an action is about.

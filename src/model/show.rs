@@ -12,7 +12,7 @@ use super::typing::article;
 use super::value::Value;
 use super::{
     Area, Argument, Body, By, Check, Effect, Idempotence, Invariant, Kind, Mode, Model, Place,
-    Request, Rule,
+    Request, Reuse, Rule,
 };
 pub(super) use words::one_line;
 use words::{credentials, literal, map, source, statuses_of, template, why};
@@ -112,7 +112,13 @@ impl Book<'_> {
                 true => "on",
                 false => "off",
             };
-            self.line(format_args!("- `{name}`: {switch}"));
+            match (*name, switch) {
+                ("recovers", "on") => self.line(format_args!(
+                    "- `{name}`: within {}",
+                    humantime::format_duration(model.recovery)
+                )),
+                _ => self.line(format_args!("- `{name}`: {switch}")),
+            }
         }
     }
 
@@ -274,9 +280,28 @@ impl Book<'_> {
             Some(Idempotence::Maybe) => self.line(format_args!(
                 "- delivered twice, it may be recognised, and answer with what it made; or it counts as another request"
             )),
-            Some(Idempotence::Key(header)) => self.line(format_args!(
-                "- delivered twice with the same `{header}`, it answers the same and changes nothing more"
-            )),
+            Some(Idempotence::Key(key)) => {
+                self.line(format_args!(
+                    "- delivered twice with the same `{}`, it answers the same and changes nothing more",
+                    key.header
+                ));
+                let others = [
+                    (&key.other_body, "another request"),
+                    (&key.other_rule, "another rule"),
+                    (&key.other_actor, "another principal"),
+                ];
+                for (reuse, of) in others {
+                    match reuse {
+                        Some(Reuse::Refused(statuses)) => {
+                            self.line(format_args!("- with the key of {of} → {statuses}"));
+                        }
+                        Some(Reuse::Own) => self.line(format_args!(
+                            "- the key of {of} is another key"
+                        )),
+                        None => {}
+                    }
+                }
+            }
         }
         if rule.strict_order && rule.requires.len() > 1 {
             self.line(format_args!(

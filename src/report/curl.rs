@@ -71,7 +71,10 @@ struct Command {
 /// Whether curl can deliver a request like that.
 fn by_curl(delivery: Delivery) -> bool {
     match delivery {
-        Delivery::Once | Delivery::Again { .. } => true,
+        Delivery::Once
+        | Delivery::Again { .. }
+        | Delivery::Retried { .. }
+        | Delivery::KeyOf { .. } => true,
         Delivery::Malformed(damage) => matches!(
             damage,
             Damage::Truncated | Damage::NotANumber | Damage::ContentType

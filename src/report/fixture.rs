@@ -162,10 +162,10 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
             .push(event(Purpose::Step(step.id), request, &response));
         judge.observe(
             step,
+            None,
             &expected,
             &response,
-            history.events.len() - 1,
-            Duration::from_millis(3),
+            (history.events.len() - 1, Duration::from_millis(3)),
         );
         for due in judge.due(Some(&expected)) {
             let invariant = &model.invariants[due.invariant];
@@ -198,6 +198,8 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
         mirror,
         mark,
         standing: Standing { failed: 2, runs: 2 },
+        also: Vec::new(),
+        log: Vec::new(),
         seed: Some(17),
         found_in: 31,
         replays: 22,

@@ -17,5 +17,5 @@ pub mod summary;
 pub use curl::curl;
 pub use paint::Style;
 pub use snapshot::{Snapshot, SnapshotError, Written};
-pub use story::story;
+pub use story::{log, story};
 pub use summary::{Summary, summary};

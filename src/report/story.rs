@@ -60,6 +60,12 @@ pub(super) fn headline(id: &CheckId) -> String {
         CheckId::Repeated { rule } => {
             format!("{rule} is answered otherwise when it is sent again")
         }
+        CheckId::Recovers { rule } => {
+            format!("the server does not recover: it still fails at {rule}")
+        }
+        CheckId::Key { rule } => {
+            format!("{rule} takes the idempotency key of another request")
+        }
         CheckId::Secret { rule, field } => format!("{rule} shows a secret: {field}"),
         CheckId::Isolation { rule, field } => format!("{rule} shows what is private: {field}"),
     }
@@ -72,6 +78,16 @@ pub fn standing(standing: Standing) -> String {
         false => format!("fails {} of {}", standing.failed, standing.runs),
     }
 }
+
+/// What the server wrote in the replay that a counterexample shows, symbolised like everything that is shown.
+pub fn log(model: &Model, found: &Counterexample) -> String {
+    let scene = Scene::new(model, found);
+    let lines = found.log.iter().map(|line| inert(&scene.text(line)) + "\n");
+    lines.collect()
+}
+
+/// So many lines of the server's log are shown.
+const LOG_LINES: usize = 12;
 
 /// The status that came back.
 pub(super) fn shown(exchange: &Exchange) -> String {
@@ -94,6 +110,7 @@ impl Teller<'_> {
         out.push_str(&self.mirror());
         out.push_str(&self.readings());
         if !self.lasting {
+            out.push_str(&self.server_log());
             out.push_str(&self.how_found());
         }
         out
@@ -128,6 +145,12 @@ impl Teller<'_> {
             }
             CheckId::Repeated { rule } => {
                 format!("The rule {rule} is idempotent, says the model")
+            }
+            CheckId::Recovers { rule } => {
+                format!("Once a fault is over, a server has to answer again (recovers), at {rule}")
+            }
+            CheckId::Key { rule } => {
+                format!("A key stands for one request, says the model of {rule}")
             }
             CheckId::Secret { field, .. } => {
                 format!("{field} is a secret (no_secrets_leaked); it was shown by")
@@ -459,6 +482,21 @@ impl Teller<'_> {
         out
     }
 
+    /// The last that the server wrote, where its log is known.
+    fn server_log(&self) -> String {
+        let log = &self.scene.found.log;
+        if log.is_empty() {
+            return String::new();
+        }
+        let mut out = self.title("What the server wrote last");
+        let from = log.len().saturating_sub(LOG_LINES);
+        for line in &log[from..] {
+            let line = inert(&self.scene.text(line));
+            out.push_str(&self.style.wrap(&self.style.dim(&line), "  ", "    "));
+        }
+        out
+    }
+
     fn how_found(&self) -> String {
         let found = self.scene.found;
         let mut out = self.title("How it was found");
@@ -473,6 +511,11 @@ impl Teller<'_> {
                 found.requests
             ),
         };
+        if !found.also.is_empty() {
+            let also: Vec<String> = found.also.iter().map(|id| inert(&headline(id))).collect();
+            let also = format!("The same steps break more: {}.", also.join("; "));
+            out.push_str(&self.style.wrap(&also, "  ", "  "));
+        }
         let sure = standing(found.standing);
         let sure = match found.standing.certain() {
             true => sure,

@@ -45,6 +45,8 @@ pub struct Summary {
     pub jobs: usize,
     /// What was found, and how surely it fails.
     pub counterexamples: Vec<(CheckId, Standing)>,
+    /// What else failed at the end of the same steps.
+    pub alongside: usize,
     /// What ended the campaign early, if anything did.
     pub stopped_by: Option<String>,
 }
@@ -183,6 +185,15 @@ fn findings(s: &Summary, style: Style) -> String {
         );
         out.push_str(&style.wrap(&text, "  ", "    "));
     }
+    if s.alongside > 0 {
+        out.push_str(&format!(
+            "  {} broken by the same steps.\n",
+            match s.alongside {
+                1 => "1 more check is".to_owned(),
+                more => format!("{more} more checks are"),
+            }
+        ));
+    }
     if s.inconclusive > 0 {
         out.push_str(&format!(
             "  {} could not be judged.\n",
@@ -284,6 +295,7 @@ mod tests {
             seeds: 0..=199,
             jobs: 4,
             counterexamples: Vec::new(),
+            alongside: 0,
             stopped_by: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Counterexamples: a failure, boiled down, with what it takes to show it.
 
-use crate::check::Violation;
+use crate::check::{CheckId, Violation};
 use crate::drive::history::History;
 use crate::generate::Plan;
 use crate::model::mirror::Mirror;
@@ -20,6 +20,10 @@ pub struct Counterexample {
     pub mark: String,
     /// How surely it fails.
     pub standing: Standing,
+    /// What the server wrote in that replay, where its log is known. It may hold what a report must not show.
+    pub log: Vec<String>,
+    /// What else fails at the end of the same steps.
+    pub also: Vec<CheckId>,
     /// The seed of the plan in which it was found; none for one that was read from a file.
     pub seed: Option<u64>,
     /// The steps of the plan in which it was found, up to the failure.
@@ -28,6 +32,26 @@ pub struct Counterexample {
     pub replays: u32,
     /// The requests that this took.
     pub requests: u64,
+}
+
+impl Counterexample {
+    /// Whether another one takes the same steps to the same place, so that one mistake is most likely behind both.
+    pub fn is_like(&self, other: &Counterexample) -> bool {
+        let steps = |found: &Counterexample| -> Vec<_> {
+            let steps = found.plan.all();
+            steps
+                .map(|s| {
+                    (
+                        s.action.rule,
+                        s.action.actor,
+                        s.action.picks.clone(),
+                        s.delivery,
+                    )
+                })
+                .collect()
+        };
+        self.violation.step == other.violation.step && steps(self) == steps(other)
+    }
 }
 
 /// How surely a plan fails.

@@ -482,9 +482,7 @@ pub fn renumber(candidate: &Candidate) -> Candidate {
     for step in &candidate.steps {
         let mut step = rename(step, &mut moved);
         step.id = ids.get(&step.id).copied().unwrap_or(step.id);
-        if let Delivery::Again { of, .. } = &mut step.delivery {
-            *of = ids.get(of).copied().unwrap_or(*of);
-        }
+        step.delivery = (step.delivery).renumbered(|of| ids.get(&of).copied().unwrap_or(of));
         for arg in &mut step.action.args {
             *arg = arg.rewrite(&mut |value| match value {
                 Value::Fresh(prefix, n) => {

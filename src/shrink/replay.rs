@@ -210,6 +210,8 @@ pub async fn replay(
     let Some(last) = last else { return Ok(None) };
     let (run, violation) = *last;
     Ok(Some(Counterexample {
+        also: Vec::new(),
+        log: run.log,
         violation,
         plan: Plan {
             seed: plan.seed,

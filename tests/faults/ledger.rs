@@ -190,6 +190,7 @@ async fn what_is_torn_by_hanging_up_is_found_by_hanging_up() {
     let hanging_up = Faults {
         kinds: vec![Fault::Abandoned],
         permille: 300,
+        ..Faults::default()
     };
     let report = run(true, hanging_up, 0..25).await;
     let torn = report
@@ -198,7 +199,7 @@ async fn what_is_torn_by_hanging_up_is_found_by_hanging_up() {
         .find(|c| c.violation.id.to_string() == "entries_are_counted after add_entry")
         .unwrap_or_else(|| panic!("{:?}", report.failures()));
     let deliveries: Vec<Delivery> = torn.plan.all().map(|step| step.delivery).collect();
-    let [Delivery::Once, Delivery::Abandoned(_)] = deliveries.as_slice() else {
+    let [Delivery::Once, Delivery::Abandoned { .. }] = deliveries.as_slice() else {
         panic!("not the shortest: {deliveries:?}");
     };
 }
@@ -219,6 +220,7 @@ async fn what_comes_again_is_known_by_its_key() {
     let again = || Faults {
         kinds: vec![Fault::Twice, Fault::Swallowed],
         permille: 400,
+        ..Faults::default()
     };
     let says = |idempotent: &str| {
         let rule = format!("    idempotent: {idempotent}\n    creates: {{ entry:");

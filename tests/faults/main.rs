@@ -1,6 +1,8 @@
 //! Faults between a client and a server: what the server sees of each, and what they find.
 
+mod agents;
 mod ledger;
+mod link;
 mod process;
 mod tls;
 mod wire;

@@ -109,8 +109,20 @@ async fn in_a_process_that_trusts_it() {
         (Delivery::Slow, true),
         (Delivery::Cut(Cut::Early), false),
         (Delivery::Cut(Cut::Late), false),
-        (Delivery::Abandoned(Close::Fin), false),
-        (Delivery::Abandoned(Close::Rst), false),
+        (
+            Delivery::Abandoned {
+                close: Close::Fin,
+                after: 0,
+            },
+            false,
+        ),
+        (
+            Delivery::Abandoned {
+                close: Close::Rst,
+                after: 0,
+            },
+            false,
+        ),
         (Delivery::Late, false),
     ] {
         let sent = client.deliver(&request, delivery, Instant::now()).await;

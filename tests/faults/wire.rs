@@ -166,7 +166,7 @@ async fn what_is_cut_never_arrives_whole() {
 #[tokio::test]
 async fn what_is_abandoned_arrives_whole_and_the_connection_ends() {
     for (close, reset) in [(Close::Fin, false), (Close::Rst, true)] {
-        let (plain, seen, answered) = delivered(Delivery::Abandoned(close)).await;
+        let (plain, seen, answered) = delivered(Delivery::Abandoned { close, after: 0 }).await;
         assert!(!answered);
         assert_eq!(seen.bytes, plain, "{close:?}");
         // Whoever answers into a connection that was closed is told so by a reset as well.

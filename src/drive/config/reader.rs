@@ -2,6 +2,7 @@
 //! place. The tree is walked by hand because serde stops at the first mistake and has no place for most.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Account, Config, ConfigError, Origin, REMOTE_RATE, Secret, Source, Target};
 use crate::drive::client::{Limits, is_loopback};
+use crate::drive::hooks::Hooks;
+use crate::drive::link::LinkConfig;
 use crate::drive::process::{Ready, Run, Serve};
+use crate::generate::LinkName;
 use crate::model::Mistake;
 use crate::model::diagnostics::guess;
 use crate::model::value::Value;
@@ -34,7 +38,13 @@ const TARGET_KEYS: &[&str] = &[
     "directory",
     "ready",
     "ready_within",
+    "links",
+    "toxiproxy",
+    "hooks",
 ];
+
+/// The commands that `hooks` may hold.
+const HOOKS: &[&str] = &["crash", "stop", "restart", "pause", "resume"];
 
 /// Keys whose values hold no secrets, so that errors may show them.
 const PLAIN_KEYS: &[&str] = &[
@@ -125,12 +135,16 @@ impl Reader {
             allow_remote: false,
             rate: None,
             timeout: Limits::default().timeout,
+            links: BTreeMap::new(),
+            toxiproxy: None,
+            hooks: None,
             serve: None,
             environment: Vec::new(),
             file: self.file.clone(),
         };
         let mut url = None;
         let mut run = None;
+        let mut hooks = None;
         let mut directory = self.directory.clone();
         let mut ready = None;
         let mut ready_within = READY_WITHIN;
@@ -151,6 +165,9 @@ impl Reader {
                 }
                 "ready" => ready = self.ready(&entry),
                 "ready_within" => ready_within = self.duration(&entry).unwrap_or(READY_WITHIN),
+                "links" => target.links = self.links(&entry),
+                "toxiproxy" => target.toxiproxy = self.url(&entry),
+                "hooks" => hooks = self.hooks(&entry),
                 _ => {
                     let known =
                         format!("a target has {}", super::list(TARGET_KEYS.iter().copied()));
@@ -164,11 +181,20 @@ impl Reader {
                 of_serve.push((entry.key.to_owned(), entry.at));
             }
         }
-        if !table.contains_key("serve") {
+        if table.contains_key("serve")
+            && let Some((at, _)) = &hooks
+        {
+            self.mistake(
+                at.clone(),
+                "`hooks` and `serve` cannot stand beside each other",
+                "gainsay kills and starts the server that `serve` starts by itself; leave one of them out",
+            );
+        }
+        if !table.contains_key("serve") && hooks.is_none() {
             for (key, at) in of_serve {
                 self.mistake(
                     at,
-                    format!("`{key}` means nothing without `serve`"),
+                    format!("`{key}` means nothing without `serve` or `hooks`"),
                     "add `serve = \"COMMAND\"` to have gainsay start the server, or leave this out",
                 );
             }
@@ -185,17 +211,149 @@ impl Reader {
             target.rate = Some(REMOTE_RATE);
         }
         target.url = url.into();
+        if directory.as_os_str().is_empty() {
+            directory = ".".into();
+        }
+        target.hooks = hooks.map(|(_, hooks)| Hooks {
+            directory: directory.clone(),
+            ready: ready.clone(),
+            ready_within,
+            ..hooks
+        });
         target.serve = run.map(|run| Serve {
             run,
             env: Vec::new(),
-            directory: match directory.as_os_str().is_empty() {
-                true => ".".into(),
-                false => directory,
-            },
+            directory,
             ready,
             ready_within,
         });
         Some(target)
+    }
+
+    /// `[target.NAME.links.database]`, with where it is and where it leads.
+    fn links(&mut self, entry: &Entry<'_>) -> BTreeMap<LinkName, LinkConfig> {
+        let mut links = BTreeMap::new();
+        let Some(named) = self.table(entry, "a table of links, `[target.NAME.links.database]`")
+        else {
+            return links;
+        };
+        for entry in entries(named) {
+            let Some(table) = self.table(&entry, "a table with `listen` and `upstream`") else {
+                continue;
+            };
+            let (mut listen, mut upstream) = (None, None);
+            for part in entries(table) {
+                match part.key {
+                    "listen" => {
+                        let text = self.text(&part, "such as \"127.0.0.1:15432\"");
+                        listen = text.and_then(|text| text.parse::<SocketAddr>().ok());
+                        if !listen.is_some_and(|address| address.ip().is_loopback()) {
+                            listen = None;
+                            self.wrong_type(
+                                &part,
+                                "where the link listens, an address of this machine with a port, such as \"127.0.0.1:15432\"",
+                            );
+                        }
+                    }
+                    "upstream" => {
+                        let text = self.text(&part, "such as \"127.0.0.1:5432\"");
+                        let sound = |text: &String| {
+                            let parts = text.rsplit_once(':');
+                            parts.is_some_and(|(host, port)| {
+                                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+                            })
+                        };
+                        upstream = text.filter(sound);
+                        if upstream.is_none() {
+                            self.wrong_type(
+                                &part,
+                                "where the link leads, a host with a port, such as \"127.0.0.1:5432\"",
+                            );
+                        }
+                    }
+                    _ => {
+                        let keys = ["listen", "upstream"];
+                        let help = guess(part.key, keys, "a link has listen and upstream");
+                        self.unknown(&part, help);
+                    }
+                }
+            }
+            for key in ["listen", "upstream"] {
+                if !table.contains_key(key) {
+                    self.mistake(
+                        entry.at.clone(),
+                        format!("the link `{}` has no `{key}`", entry.key),
+                        "a link listens at one address and leads to another: `listen = \"127.0.0.1:15432\"`, \
+                         `upstream = \"127.0.0.1:5432\"`",
+                    );
+                }
+            }
+            match LinkName::from(entry.key) {
+                Ok(name) => {
+                    if let (Some(listen), Some(upstream)) = (listen, upstream) {
+                        links.insert(name, LinkConfig { listen, upstream });
+                    }
+                }
+                Err(_) => self.mistake(
+                    entry.at.clone(),
+                    "the name of this link is too long",
+                    "32 letters are enough for a name such as `database`",
+                ),
+            }
+        }
+        links
+    }
+
+    /// The commands of `hooks`, and where it stands.
+    fn hooks(&mut self, entry: &Entry<'_>) -> Option<(Range<usize>, Hooks)> {
+        let expected = "a table of commands, such as `{ crash = \"docker kill api\", restart = \"docker start api\" }`";
+        let table = self.table(entry, expected)?;
+        let mut hooks = Hooks::default();
+        for part in entries(table) {
+            let place = match part.key {
+                "crash" => &mut hooks.crash,
+                "stop" => &mut hooks.stop,
+                "restart" => &mut hooks.restart,
+                "pause" => &mut hooks.pause,
+                "resume" => &mut hooks.resume,
+                _ => {
+                    let known = format!("its keys are {}", HOOKS.join(", "));
+                    self.unknown(&part, guess(part.key, HOOKS.iter().copied(), &known));
+                    continue;
+                }
+            };
+            *place = self.run(&part);
+        }
+        let pairs = [
+            (
+                "crash",
+                hooks.crash.is_some(),
+                "restart",
+                hooks.restart.is_some(),
+            ),
+            (
+                "stop",
+                hooks.stop.is_some(),
+                "restart",
+                hooks.restart.is_some(),
+            ),
+            (
+                "pause",
+                hooks.pause.is_some(),
+                "resume",
+                hooks.resume.is_some(),
+            ),
+        ];
+        for (one, has_one, other, has_other) in pairs {
+            if has_one && !has_other {
+                self.mistake(
+                    entry.at.clone(),
+                    format!("the hook `{one}` needs the hook `{other}`"),
+                    "what is done to the server has to be undone",
+                );
+            }
+        }
+        Some((entry.at.clone(), hooks))
     }
 
     fn url(&mut self, entry: &Entry<'_>) -> Option<Url> {

@@ -136,11 +136,17 @@ impl File<'_> {
         let idempotent = fields.get("idempotent").and_then(|node| match &node.data {
             Data::Bool(true) => Some(Idempotence::Natural),
             Data::Bool(false) => None,
+            Data::Map(_) => self.idempotency_key(node),
             _ => {
                 let text = self.reader.string(node, "`idempotent`")?;
                 Some(match text.as_str() {
                     "maybe" => Idempotence::Maybe,
-                    _ => Idempotence::Key(text),
+                    _ => Idempotence::Key(IdempotencyKey {
+                        header: text,
+                        other_body: None,
+                        other_rule: None,
+                        other_actor: None,
+                    }),
                 })
             }
         });
@@ -209,6 +215,38 @@ impl File<'_> {
         };
         self.note(&rule);
         Some(rule)
+    }
+
+    /// `{ key: HEADER, other_body: 422, … }`
+    fn idempotency_key(&mut self, node: &Node) -> Option<Idempotence> {
+        let keys = ["key", "other_body", "other_rule", "other_actor"];
+        let fields = self.reader.fields(node, "`idempotent`", &keys);
+        let mut reuse = |name: &str| {
+            let node = fields.get(name)?;
+            Some(match &node.data {
+                Data::Text(text) if text == "ok" => Reuse::Own,
+                _ => Reuse::Refused(self.reader.statuses(node)),
+            })
+        };
+        let (other_body, other_rule, other_actor) = (
+            reuse("other_body"),
+            reuse("other_rule"),
+            reuse("other_actor"),
+        );
+        let Some(header) = fields.get("key") else {
+            self.reader.mistake(
+                node.span.clone(),
+                "`idempotent` names no header",
+                "write `key: Idempotency-Key`".to_owned(),
+            );
+            return None;
+        };
+        Some(Idempotence::Key(IdempotencyKey {
+            header: self.reader.string(header, "`key`")?,
+            other_body,
+            other_rule,
+            other_actor,
+        }))
     }
 
     pub(super) fn by(&mut self, key: &Key, fields: &Fields<'_>) -> Option<By> {

@@ -1,0 +1,153 @@
+//! The agent service: what was acknowledged and lost, by crashes and broken connections, in a process that is killed for
+//! real. Each of its slips is found, and without any the same plans hold.
+
+use std::process::{Command, Output};
+
+use super::process::{free_port, run};
+
+/// The service on a file that is kept, with a slip.
+fn service(slip: Option<&str>, more: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let binary = env!("CARGO_BIN_EXE_gainsay");
+    let slip = slip.map_or(String::new(), |slip| format!(", \"--bug\", \"{slip}\""));
+    let config = format!(
+        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nready = \"GET /health\"\n\
+         serve = [{binary:?}, \"demo\", \"agent-service\", \"--serve\", \"--port\", \"{port}\", \
+         \"--database\", \"kept.sqlite\"{slip}]\n"
+    );
+    std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
+    run(folder.path(), "models/agent-service.yaml", more)
+}
+
+/// A slip, the faults that show it, one of the checks that it breaks, and the steps that the shortest plan has at most.
+const SLIPS: [(&str, &str, &str, usize); 11] = [
+    ("lazy_persist", "process", "does not hold after a crash", 2),
+    (
+        "read_back",
+        "abandoned,crash",
+        "listed_once does not hold after create_agent",
+        2,
+    ),
+    (
+        "two_stores",
+        "abandoned,crash",
+        "listed_once does not hold after",
+        3,
+    ),
+    ("stale_copy", "process", "does not hold after a crash", 6),
+    (
+        "no_txn",
+        "abandoned,crash",
+        "does not hold after create_agent",
+        3,
+    ),
+    (
+        "delete_in_two_steps",
+        "process",
+        "deleted_for_good does not hold after a crash",
+        3,
+    ),
+    ("key_in_memory", "network,process", "does not hold after", 4),
+    ("delete_200_missing", "network", "must be refused", 3),
+    ("list_from_cache", "network", "does not hold after", 3),
+    (
+        "limit_of_new_only",
+        "network",
+        "change_block must be refused: within_the_old_limit",
+        2,
+    ),
+    (
+        "message_half_stored",
+        "abandoned",
+        "messages_in_order does not hold after tell",
+        3,
+    ),
+];
+
+/// What was told, without its line breaks.
+fn flat(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stdout);
+    told.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_slip_is_found() {
+    for (slip, faults, check, most) in SLIPS {
+        let faults = [
+            "--faults",
+            faults,
+            "--fault-rate",
+            "0.5",
+            "--seeds",
+            "0..25",
+            "--fail-fast",
+        ];
+        let found = service(Some(slip), &faults);
+        let told = flat(&found);
+        assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
+        assert!(told.contains(check), "{slip}: {told}");
+        // "Seed 2; 3 of 39 steps remain".
+        let steps = told.split_once(" steps remain").and_then(|(before, _)| {
+            let words: Vec<&str> = before.rsplitn(4, ' ').collect();
+            words.get(2)?.parse::<usize>().ok()
+        });
+        assert!(
+            steps.is_some_and(|steps| steps <= most),
+            "{slip}: {steps:?} steps: {told}"
+        );
+    }
+}
+
+#[test]
+fn without_a_slip_the_same_plans_hold() {
+    let faults = [
+        "--faults",
+        "network,process",
+        "--fault-rate",
+        "0.5",
+        "--seeds",
+        "0..25",
+    ];
+    let held = service(None, &faults);
+    let told = flat(&held);
+    assert_eq!(held.status.code(), Some(0), "{told}");
+    for fault in ["crash ×", "stop ×", "pause ×", "abandoned ×", "key ×"] {
+        assert!(told.contains(fault), "no {fault} in {told}");
+    }
+}
+
+/// What the case study says of each window: no sequence of requests shows it while all of them arrive, and nothing dies.
+#[test]
+fn the_windows_do_not_show_without_faults() {
+    for slip in [
+        "lazy_persist",
+        "read_back",
+        "two_stores",
+        "stale_copy",
+        "no_txn",
+        "delete_in_two_steps",
+    ] {
+        let held = service(Some(slip), &["--seeds", "0..25"]);
+        assert_eq!(held.status.code(), Some(0), "{slip}: {held:?}");
+    }
+}
+
+#[test]
+fn the_demo_kills_a_server_of_its_own() {
+    let demo = Command::new(env!("CARGO_BIN_EXE_gainsay"))
+        .args([
+            "demo",
+            "agent-service",
+            "--faults",
+            "crash",
+            "--seeds",
+            "0..8",
+        ])
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(1), "{demo:?}");
+    assert!(told.contains("does not hold after a crash"), "{told}");
+    assert!(told.contains("creations got through"), "{told}");
+}
