@@ -366,8 +366,8 @@ impl<'a> Run<'a> {
         });
         let action = &expected.action;
         // A failure that what gainsay did may have caused tells nothing.
-        let failed = (response.as_ref()).is_some_and(|response| response.status >= 500);
-        let excused = failed && shaken || self.is_recovering(failed);
+        let failed = response.as_ref().map(|response| response.status >= 500);
+        let excused = failed == Some(true) && shaken || self.is_recovering(failed);
         let again = self.again(step);
         match (step.delivery, response.filter(|_| !excused)) {
             (_, None) if excused => {
@@ -506,10 +506,10 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the server may fail still, because something was done to it. An answer that is no failure ends that.
-    fn is_recovering(&mut self, failed: bool) -> bool {
-        if !self.runner.model.has_builtin("recovers") {
+    fn is_recovering(&mut self, failed: Option<bool>) -> bool {
+        let (Some(failed), true) = (failed, self.runner.model.has_builtin("recovers")) else {
             return false;
-        }
+        };
         let may = failed && (self.recovering).is_some_and(|until| Instant::now() < until);
         if !may {
             self.recovering = None;

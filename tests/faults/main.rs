@@ -1,6 +1,7 @@
 //! Faults between a client and a server: what the server sees of each, and what they find.
 
 mod agents;
+mod hooks;
 mod ledger;
 mod link;
 mod process;

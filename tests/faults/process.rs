@@ -4,8 +4,17 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn has_python() -> bool {
+    let there = Command::new("python3").arg("--version").output().is_ok();
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "python3 is missing");
+        println!("skipped: python3 is not installed");
+    }
+    there
 }
 
 pub fn free_port() -> u16 {
@@ -28,9 +37,7 @@ pub fn run(folder: &Path, model: &str, more: &[&str]) -> Output {
 /// What the server keeps in memory is gone with it, although it said that it had it.
 #[test]
 fn what_was_acknowledged_and_lost_in_a_crash_is_found() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "python3 is missing");
-        println!("skipped: python3 is not installed");
+    if !has_python() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
