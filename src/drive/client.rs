@@ -497,6 +497,7 @@ fn damaged(request: &Request, damage: Damage) -> Request {
             body.bytes.pop();
         }
         Damage::Encoding => body.bytes = field(b"\"\xff\""),
+        Damage::Nul => body.bytes = field(br#""a\u0000z""#),
         Damage::NotANumber => body.bytes = field(b"NaN"),
         Damage::Nested => body.bytes = field(&nested(NESTED)),
         Damage::Huge => body.bytes = field(&[b"\"", b"x".repeat(HUGE).as_slice(), b"\""].concat()),

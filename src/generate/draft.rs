@@ -299,7 +299,7 @@ impl Strategy for NextMove {
             let after = Arc::new(draft);
             return Ok(Just(Some(Move { step, after })));
         }
-        let failing = Step {
+        let mut failing = Step {
             id,
             action: step.action.clone(),
             delivery,
@@ -307,6 +307,10 @@ impl Strategy for NextMove {
         let unanswered = !matches!(delivery, Delivery::Malformed(_) | Delivery::KeyOf { .. });
         if unanswered && prepared.model.rules[step.action.rule].key().is_some() {
             step.delivery = Delivery::Retried { of: id };
+        }
+        if !unanswered {
+            // Whoever takes it for a request of its own must not find in the next one what is unique to this one.
+            failing.action.renew(id);
         }
         draft.left = draft.left.saturating_sub(1);
         draft.open += u8::from(fault.is_some_and(Fault::is_open));

@@ -380,13 +380,14 @@ pub(super) fn failing(
                 Damage::Encoding,
                 Damage::NotANumber,
                 Damage::ContentType,
+                Damage::Nul,
                 Damage::Nested,
             ];
             // The last two are costly, and all requests are alike to them.
             let damage = match rng.random_range(0..40) {
                 0 => Damage::Huge,
-                lot @ 1..8 => damage[lot % 5],
-                lot => damage[lot % 4],
+                lot @ 1..8 => damage[lot % 6],
+                lot => damage[lot % 5],
             };
             matches!(body, Body::Json(_)).then_some(Delivery::Malformed(damage))
         }

@@ -178,6 +178,8 @@ pub enum Damage {
     Huge,
     /// JSON that is said to be something else.
     ContentType,
+    /// A text with the character NUL in it, which not every database can store.
+    Nul,
 }
 
 /// Whether a request takes effect, as far as whoever sends it can know.
@@ -244,6 +246,7 @@ impl Delivery {
                 "malformed: the last byte of its JSON is missing"
             }
             Delivery::Malformed(Damage::Encoding) => "malformed: with a field that is no UTF-8",
+            Delivery::Malformed(Damage::Nul) => "malformed: with a field with NUL in its text",
             Delivery::Malformed(Damage::NotANumber) => "malformed: with a field that is NaN",
             Delivery::Malformed(Damage::Nested) => {
                 "malformed: with a field of lists within lists, 10,000 deep"

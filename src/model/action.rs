@@ -20,6 +20,21 @@ pub struct Action {
     pub args: Vec<Value>,
 }
 
+impl Action {
+    /// Gives it unique values of its own, as they belong to a step of this id.
+    pub fn renew(&mut self, id: u32) {
+        let anew = id.saturating_mul(100).saturating_add(3_000_000);
+        for arg in &mut self.args {
+            *arg = arg.rewrite(&mut |value| match value {
+                Value::Fresh(prefix, n) => {
+                    Some(Value::Fresh(prefix.clone(), anew.saturating_add(*n)))
+                }
+                _ => None,
+            });
+        }
+    }
+}
+
 /// Who acts, and with which credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -77,7 +77,7 @@ fn by_curl(delivery: Delivery) -> bool {
         | Delivery::KeyOf { .. } => true,
         Delivery::Malformed(damage) => matches!(
             damage,
-            Damage::Truncated | Damage::NotANumber | Damage::ContentType
+            Damage::Truncated | Damage::NotANumber | Damage::Nul | Damage::ContentType
         ),
         // And the servers of those who read the script are theirs to kill.
         _ => false,

@@ -279,6 +279,7 @@ impl Search<'_> {
             Some(best) => best.faults().map(|step| step.id).collect(),
             None => return,
         };
+        let mut simpler = false;
         for id in &ids {
             let Some(mut candidate) = self.best() else {
                 return;
@@ -290,9 +291,16 @@ impl Search<'_> {
             candidate = reducer.canonical(&plain, &goal, Keep::Effects, false);
             for candidate in [candidate, plain] {
                 if reducer.admits(&candidate, &goal) && self.fails(&candidate).await {
+                    simpler = true;
                     break;
                 }
             }
+        }
+        // What a fault needed may not be needed without it.
+        if let (true, Some(best)) = (simpler, self.best())
+            && let Some(goal) = reducer.goal(&best, false)
+        {
+            self.drop_singly(reducer, &goal).await;
         }
     }
 

@@ -48,15 +48,7 @@ impl Candidate {
         let mut plain = self.clone();
         for step in plain.steps.iter_mut().filter(|step| step.id == id) {
             if step.delivery.again().is_some() {
-                let anew = id.saturating_mul(100).saturating_add(3_000_000);
-                for arg in &mut step.action.args {
-                    *arg = arg.rewrite(&mut |value| match value {
-                        Value::Fresh(prefix, n) => {
-                            Some(Value::Fresh(prefix.clone(), anew.saturating_add(*n)))
-                        }
-                        _ => None,
-                    });
-                }
+                step.action.renew(id);
             }
             step.delivery = Delivery::Once;
         }

@@ -6,4 +6,5 @@ mod ledger;
 mod link;
 mod process;
 mod tls;
+mod toxiproxy;
 mod wire;

@@ -189,6 +189,7 @@ async fn what_is_malformed_is_so_in_its_body_alone() {
             Damage::Encoding,
             b"{\"gainsay\":\"\xff\",\"name\":\"a thing",
         ),
+        (Damage::Nul, b"{\"gainsay\":\"a\\u0000z\",\"name"),
         (Damage::NotANumber, b"{\"gainsay\":NaN,\"name\":\"a thing"),
         (Damage::Nested, b"[[[[[[[[[[]]]]]]]]]]"),
         (Damage::Huge, b"xxxxxxxxxx"),

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedRwLockReadGuard};
 
 use super::errors::{Refusal, Reply};
 use super::service::Service;
-use super::slips::Slip;
+use super::slips::{Slip, Slips};
 use super::store::{self, Tx};
 
 const LONGEST_KEY: usize = 255;
@@ -150,7 +150,7 @@ impl Service {
                 None => self.store.recall(&claim.key).await?,
             };
             if let Some(record) = record {
-                return again(claim, record).map(Once::Again);
+                return again(self.slips, claim, record).map(Once::Again);
             }
         }
         Ok(Once::First(Turn {
@@ -184,8 +184,9 @@ impl Service {
     }
 }
 
-fn again(claim: &Claim, record: Record) -> Result<Reply, Refusal> {
-    if record.fingerprint != claim.fingerprint {
+fn again(slips: Slips, claim: &Claim, record: Record) -> Result<Reply, Refusal> {
+    let another = record.fingerprint != claim.fingerprint;
+    if another && !slips.has(Slip::KeyOfAnything) {
         return Err(Refusal::unprocessable(
             "this Idempotency-Key was used for another request; use a new one",
         ));

@@ -63,6 +63,7 @@ slips! {
     NoTxn = "no_txn": "a create stores the agent, then its blocks one by one";
     DeleteInTwoSteps = "delete_in_two_steps": "a delete is answered 200 ms before the database knows of it";
     KeyInMemory = "key_in_memory": "idempotency keys are forgotten at a restart";
+    KeyOfAnything = "key_of_anything": "a key is answered as it was the first time, whatever the request";
     DeleteMissing = "delete_200_missing": "deleting what is not there answers 204";
     ListFromCache = "list_from_cache": "the list is cached, and only creates refresh it";
     LimitOfNewOnly = "limit_of_new_only": "a block's new value is checked only against a limit sent with it";

@@ -187,6 +187,7 @@ fn every_delivery_is_read_back_also_after_insta() {
         Delivery::Cut(Cut::Early),
         Delivery::Cut(Cut::Late),
         Delivery::Malformed(Damage::NotANumber),
+        Delivery::Malformed(Damage::Nul),
         Delivery::Malformed(Damage::ContentType),
         Delivery::Abandoned {
             close: Close::Fin,

@@ -85,6 +85,14 @@ fn a_key_belongs_to_one_request() {
 }
 
 #[test]
+fn with_the_slip_a_key_is_answered_whatever_it_comes_with() {
+    let api = Api::start(&[Slip::KeyOfAnything]);
+    let first = api.keyed("/v1/agents", "k", &json!({ "name": "a" }));
+    assert_eq!(api.keyed("/v1/agents", "k", &json!({ "name": "b" })), first);
+    assert_eq!(api.list().len(), 1);
+}
+
+#[test]
 fn refusals_are_not_remembered() {
     let api = Api::start(&[]);
     assert_eq!(
