@@ -298,7 +298,7 @@ pub async fn campaign(
                 .iter_mut()
                 .find(|c| c.is_like(&found));
             match twin.filter(|_| !found.standing.never()) {
-                Some(twin) => twin.also.push(found.violation.id),
+                Some(twin) => twin.join(found),
                 None => report.counterexamples.push(found),
             }
             if options.fail_fast {

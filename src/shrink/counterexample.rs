@@ -52,6 +52,17 @@ impl Counterexample {
         };
         self.violation.step == other.violation.step && steps(self) == steps(other)
     }
+
+    /// Takes in another one like it. That the server fails is told before anything else.
+    pub fn join(&mut self, mut other: Counterexample) {
+        let fails =
+            |found: &Counterexample| matches!(found.violation.id, CheckId::ServerError { .. });
+        if fails(&other) && !fails(self) {
+            std::mem::swap(self, &mut other);
+            self.also.splice(0..0, std::mem::take(&mut other.also));
+        }
+        self.also.push(other.violation.id);
+    }
 }
 
 /// How surely a plan fails.
