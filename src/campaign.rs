@@ -88,6 +88,8 @@ pub struct Report {
     pub creations: (u64, u64),
     /// How many worlds had to be told apart, at most.
     pub worlds: usize,
+    /// How many plans were run at once.
+    pub jobs: usize,
     /// How long it took.
     pub elapsed: Duration,
     /// Which outcomes were reached.
@@ -161,6 +163,7 @@ pub async fn campaign(
         true => 1,
         false => options.jobs.max(1),
     };
+    report.jobs = jobs;
     let mut stop = false;
     let mut seen: Vec<CheckId> = Vec::new();
     loop {

@@ -370,7 +370,7 @@ d = "http://localhost"
      5 │ rate = "20"
        ╰────
       help: a target has `url`, `headers`, `accounts`, `allow_remote`, `rate`, `timeout`, `serve`,
-            `env`, `directory`, `ready`, `ready_within`
+            `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`
       × `rate` cannot have this value
        ╭─[conf/gainsay.toml:5:8]
      4 │ ulr = "****************"
@@ -425,7 +425,7 @@ d = "http://localhost"
      12 │ ready = "GET /health"
         ╰────
       help: write it with its scheme, such as "http://127.0.0.1:8000"
-      × `ready` means nothing without `serve`
+      × `ready` means nothing without `serve` or `hooks`
         ╭─[conf/gainsay.toml:12:1]
      11 │ url = "localhost:8000"
      12 │ ready = "GET /health"
@@ -581,4 +581,145 @@ fn secrets_are_not_shown() {
     }
     let error = config.target("a").unwrap().accounts(&model()).unwrap_err();
     assert!(!rendered(&error).contains("hush"), "{}", rendered(&error));
+}
+
+#[test]
+fn links_and_hooks_say_where_and_what() {
+    let config = parse(
+        r#"
+        [target.local]
+        url = "http://127.0.0.1:8000"
+        toxiproxy = "http://127.0.0.1:8474"
+        hooks = { crash = "docker kill api", restart = ["docker", "start", "api"] }
+        ready = "GET /health"
+        directory = "../server"
+
+        [target.local.links.database]
+        listen = "127.0.0.1:15432"
+        upstream = "db.internal:5432"
+        "#,
+    )
+    .unwrap();
+    let local = config.target("local").unwrap();
+    let (name, link) = local.links.first_key_value().unwrap();
+    assert_eq!(name.as_str(), "database");
+    assert_eq!(link.listen.to_string(), "127.0.0.1:15432");
+    assert_eq!(link.upstream, "db.internal:5432");
+    assert_eq!(local.toxiproxy.as_ref().unwrap().port(), Some(8474));
+    let hooks = local.hooks.as_ref().unwrap();
+    assert_eq!(hooks.crash, Some(Run::Shell("docker kill api".into())));
+    let restart = ["start".to_owned(), "api".to_owned()].to_vec();
+    assert_eq!(hooks.restart, Some(Run::Program("docker".into(), restart)));
+    assert_eq!(hooks.ready.as_ref().unwrap().path, "/health");
+    assert_eq!(hooks.directory, Path::new("conf/../server"));
+    assert_eq!(hooks.pause, None);
+}
+
+#[test]
+fn wrong_links_and_hooks_are_explained() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[target.one]
+url = "http://127.0.0.1:8000"
+hooks = { crash = "kill 1", puse = "kill -STOP 1", pause = "" }
+serve = "run"
+links.database = { listen = "0.0.0.0:5432", upsteam = "127.0.0.1:5432" }
+links.cache = { listen = "127.0.0.1:16379", upstream = "6379" }
+links.a_name_that_is_longer_than_any_that_is_needed = { listen = "127.0.0.1:1", upstream = "a:1" }
+links.queue = "127.0.0.1:5672"
+"#
+    ), @r#"
+    conf/gainsay.toml: 10 mistakes
+      × `hooks` and `serve` cannot stand beside each other
+       ╭─[conf/gainsay.toml:4:1]
+     3 │ url = "http://127.0.0.1:8000"
+     4 │ hooks = { crash = "**** *", puse = "**** ***** *", pause = "" }
+       · ──┬──
+       ·   ╰── here
+     5 │ serve = "***"
+       ╰────
+      help: gainsay kills and starts the server that `serve` starts by itself; leave one of them out
+      × the hook `crash` needs the hook `restart`
+       ╭─[conf/gainsay.toml:4:1]
+     3 │ url = "http://127.0.0.1:8000"
+     4 │ hooks = { crash = "**** *", puse = "**** ***** *", pause = "" }
+       · ──┬──
+       ·   ╰── here
+     5 │ serve = "***"
+       ╰────
+      help: what is done to the server has to be undone
+      × unknown key `puse`
+       ╭─[conf/gainsay.toml:4:29]
+     3 │ url = "http://127.0.0.1:8000"
+     4 │ hooks = { crash = "**** *", puse = "**** ***** *", pause = "" }
+       ·                             ──┬─
+       ·                               ╰── here
+     5 │ serve = "***"
+       ╰────
+      help: did you mean `pause`?
+      × this is no command
+       ╭─[conf/gainsay.toml:4:60]
+     3 │ url = "http://127.0.0.1:8000"
+     4 │ hooks = { crash = "**** *", puse = "**** ***** *", pause = "" }
+       ·                                                            ─┬
+       ·                                                             ╰── here
+     5 │ serve = "***"
+       ╰────
+      help: write a line for the shell, "python app.py --port 8000", or a list, ["python", "app.py"]
+      × the link `database` has no `upstream`
+       ╭─[conf/gainsay.toml:6:7]
+     5 │ serve = "***"
+     6 │ links.database = { listen = "************", upsteam = "**************" }
+       ·       ────┬───
+       ·           ╰── here
+     7 │ links.cache = { listen = "***************", upstream = "****" }
+       ╰────
+      help: a link listens at one address and leads to another: `listen = "127.0.0.1:15432"`,
+            `upstream = "127.0.0.1:5432"`
+      × `listen` cannot have this value
+       ╭─[conf/gainsay.toml:6:29]
+     5 │ serve = "***"
+     6 │ links.database = { listen = "************", upsteam = "**************" }
+       ·                             ───────┬──────
+       ·                                    ╰── here
+     7 │ links.cache = { listen = "***************", upstream = "****" }
+       ╰────
+      help: it is where the link listens, an address of this machine with a port, such as
+            "127.0.0.1:15432"
+      × unknown key `upsteam`
+       ╭─[conf/gainsay.toml:6:45]
+     5 │ serve = "***"
+     6 │ links.database = { listen = "************", upsteam = "**************" }
+       ·                                             ───┬───
+       ·                                                ╰── here
+     7 │ links.cache = { listen = "***************", upstream = "****" }
+       ╰────
+      help: did you mean `upstream`?
+      × `upstream` cannot have this value
+       ╭─[conf/gainsay.toml:7:56]
+     6 │ links.database = { listen = "************", upsteam = "**************" }
+     7 │ links.cache = { listen = "***************", upstream = "****" }
+       ·                                                        ───┬──
+       ·                                                           ╰── here
+     8 │ links.a_name_that_is_longer_than_any_that_is_needed = { listen = "***********", upstream = "***" }
+       ╰────
+      help: it is where the link leads, a host with a port, such as "127.0.0.1:5432"
+      × the name of this link is too long
+       ╭─[conf/gainsay.toml:8:7]
+     7 │ links.cache = { listen = "***************", upstream = "****" }
+     8 │ links.a_name_that_is_longer_than_any_that_is_needed = { listen = "***********", upstream = "***" }
+       ·       ──────────────────────┬──────────────────────
+       ·                             ╰── here
+     9 │ links.queue = "**************"
+       ╰────
+      help: 32 letters are enough for a name such as `database`
+      × `queue` cannot have this value
+       ╭─[conf/gainsay.toml:9:15]
+     8 │ links.a_name_that_is_longer_than_any_that_is_needed = { listen = "***********", upstream = "***" }
+     9 │ links.queue = "**************"
+       ·               ────────┬───────
+       ·                       ╰── here
+       ╰────
+      help: it is a table with `listen` and `upstream`
+    "#);
 }

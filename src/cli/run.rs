@@ -134,7 +134,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         creations: report.creations,
         worlds: report.worlds,
         seeds: options.seeds.start..=options.seeds.end.saturating_sub(1),
-        jobs: options.jobs,
+        jobs: report.jobs,
         counterexamples: report.failures(),
         alongside: report.alongside(),
         stopped_by: report.stopped_by.clone(),

@@ -138,3 +138,49 @@ async fn a_lease_ends_by_itself_and_only_its_own_fault() {
     let mut refused = connect(&link).await;
     assert_eq!(echoed(&mut refused, b"three").await, b"");
 }
+
+/// The command by itself: it says where it listens, and breaks when it is told to.
+#[test]
+fn the_command_takes_orders() {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::process::{Command, Stdio};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let upstream = server.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for stream in server.incoming().flatten() {
+            let mut stream = stream;
+            let mut byte = [0];
+            while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+        }
+    });
+    let mut link = Command::new(env!("CARGO_BIN_EXE_gainsay"))
+        .args(["link", "127.0.0.1:0", &upstream])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(link.stdout.take().expect("piped")).lines();
+    let address = lines.next().expect("a line").expect("text");
+    let mut said = BufReader::new(link.stderr.take().expect("piped")).lines();
+    said.next().expect("a line").expect("text");
+    let mut orders = link.stdin.take().expect("piped");
+    let mut told = |order: &str| {
+        writeln!(orders, "{order}").expect("it listens");
+        said.next().expect("a line").expect("text")
+    };
+    let echo = || {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        let mut byte = [0];
+        let sent = stream.write_all(b"x");
+        sent.and_then(|()| stream.read_exact(&mut byte)).is_ok()
+    };
+    assert!(echo());
+    assert_eq!(told("refuse"), "broken");
+    assert!(!echo());
+    assert!(told("heal").starts_with("healed; something had met"));
+    assert!(echo());
+    assert!(told("brake").contains("is no command"));
+    link.kill().expect("it runs");
+    link.wait().expect("it ended");
+}

@@ -234,11 +234,13 @@ impl File<'_> {
             reuse("other_actor"),
         );
         let Some(header) = fields.get("key") else {
-            self.reader.mistake(
-                node.span.clone(),
-                "`idempotent` names no header",
-                "write `key: Idempotency-Key`".to_owned(),
-            );
+            if fields.lacks("key") {
+                self.reader.mistake(
+                    node.span.clone(),
+                    "`idempotent` names no header",
+                    "write `key: Idempotency-Key`".to_owned(),
+                );
+            }
             return None;
         };
         Some(Idempotence::Key(IdempotencyKey {
