@@ -220,6 +220,7 @@ impl Runner {
             requests: 0,
             confused: false,
             plan,
+            retries: retries(plan),
             keys: BTreeMap::new(),
             recovering: None,
         };
@@ -293,6 +294,15 @@ impl Runner {
     }
 }
 
+/// The steps of a plan that are tried again with their keys, and the steps that do it.
+fn retries(plan: &Plan) -> BTreeMap<u32, u32> {
+    let retried = plan.all().filter_map(|step| match step.delivery {
+        Delivery::Retried { of } => Some((of, step.id)),
+        _ => None,
+    });
+    retried.collect()
+}
+
 /// What came of a request.
 struct Delivered {
     exchange: Exchange,
@@ -314,6 +324,8 @@ struct Run<'a> {
     /// There are more worlds than can be told apart.
     confused: bool,
     plan: &'a Plan,
+    /// The steps that are tried again with their keys, and the steps that do it.
+    retries: BTreeMap<u32, u32>,
     /// The steps whose idempotency keys steps have that have none of their own.
     keys: BTreeMap<u32, u32>,
     /// Until when the server may still fail, since something was done to it.
@@ -368,13 +380,9 @@ impl<'a> Run<'a> {
         // A failure that what gainsay did may have caused tells nothing.
         let failed = response.as_ref().map(|response| response.status >= 500);
         let excused = failed == Some(true) && shaken || self.is_recovering(failed);
-        let again = self.again(step);
+        let again = self.retries.get(&step.id).copied();
         match (step.delivery, response.filter(|_| !excused)) {
             (_, None) if excused => {
-                let until = self.runner.client.fence();
-                self.judge.perhaps(step, action, until, again);
-            }
-            (Delivery::Link { .. }, None) => {
                 let until = self.runner.client.fence();
                 self.judge.perhaps(step, action, until, again);
             }
@@ -392,7 +400,7 @@ impl<'a> Run<'a> {
             (_, Some(response)) => {
                 (self.judge).observe(step, again, &expected, &response, (event, took));
             }
-            (Delivery::Abandoned { .. } | Delivery::Late, None) => {
+            (Delivery::Abandoned { .. } | Delivery::Late | Delivery::Link { .. }, None) => {
                 let until = self.runner.client.fence();
                 self.judge.perhaps(step, action, until, again);
             }
@@ -546,13 +554,6 @@ impl<'a> Run<'a> {
     /// The step whose idempotency key a step has.
     fn root(&self, step: u32) -> u32 {
         self.keys.get(&step).copied().unwrap_or(step)
-    }
-
-    /// The step that tries another one again with its key.
-    fn again(&self, step: &Step) -> Option<u32> {
-        let retried = Delivery::Retried { of: step.id };
-        let mut all = self.plan.all();
-        all.find(|later| later.delivery == retried).map(|s| s.id)
     }
 
     /// What comes of the key that a step has of another one.

@@ -84,13 +84,7 @@ async fn drive(
         time: arguments.time,
         ..campaign::Options::default()
     };
-    let mut progress = terminal.progress(seeds.end - seeds.start);
-    let result = campaign(&generator, runner, &options, &mut |event| {
-        progress.show(&event)
-    })
-    .await;
-    progress.finish();
-    let report = result?;
+    let report = driven(&generator, runner, &options, terminal).await?;
     for found in &report.counterexamples {
         terminal.print(&report::story(model, found, terminal.style()));
         if arguments.curl {
@@ -107,6 +101,22 @@ async fn drive(
         terminal.style(),
     ));
     Ok(ending(&report, still > 0))
+}
+
+/// Runs a campaign, and shows how it gets on.
+pub(super) async fn driven(
+    generator: &Generator,
+    runner: &Runner,
+    options: &campaign::Options,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    let mut progress = terminal.progress(options.seeds.end - options.seeds.start);
+    let result = campaign(generator, runner, options, &mut |event| {
+        progress.show(&event)
+    })
+    .await;
+    progress.finish();
+    Ok(result?)
 }
 
 /// How a campaign ended.

@@ -61,18 +61,7 @@ impl Hooked {
                 "there is no hook `{name}`; add it to the target's `hooks`"
             )));
         };
-        let mut command = match run {
-            Run::Shell(line) => {
-                let mut command = Command::new("sh");
-                command.args(["-c", line]);
-                command
-            }
-            Run::Program(program, arguments) => {
-                let mut command = Command::new(program);
-                command.args(arguments);
-                command
-            }
-        };
+        let mut command = Command::from(run.command());
         let failed = |what: String| {
             InjectorError(format!(
                 "the hook `{name}` failed: `{run}` {what}; correct it in `hooks`"

@@ -79,6 +79,24 @@ pub struct Ready {
     pub path: String,
 }
 
+impl Run {
+    /// The command, with nothing said yet of where it runs and what it reads and writes.
+    pub(super) fn command(&self) -> Command {
+        match self {
+            Run::Shell(line) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", line]);
+                command
+            }
+            Run::Program(program, arguments) => {
+                let mut command = Command::new(program);
+                command.args(arguments);
+                command
+            }
+        }
+    }
+}
+
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -499,18 +517,7 @@ impl Running {
         let out = OpenOptions::new().append(true).open(log);
         let out = out.map_err(unwritable)?;
         let err = out.try_clone().map_err(unwritable)?;
-        let mut command = match &serve.run {
-            Run::Shell(line) => {
-                let mut command = Command::new("sh");
-                command.args(["-c", line]);
-                command
-            }
-            Run::Program(program, arguments) => {
-                let mut command = Command::new(program);
-                command.args(arguments);
-                command
-            }
-        };
+        let mut command = serve.run.command();
         let mut leader = command
             .envs(serve.env.iter().map(|(name, value)| (name, value)))
             .current_dir(&serve.directory)

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::{Arguments, drive, list, planted, shipped, until_told};
 use crate::cli::terminal::Terminal;
-use crate::cli::{Ending, Failure};
+use crate::cli::{Ending, FAULT_RATE, Failure};
 use crate::demo::agent_service::{self as server, Slip};
 use crate::drive::{Client, Limits, Ready, Run, Serve, Server};
 use crate::generate::{Fault, Faults, Generator, Options};
@@ -24,9 +24,6 @@ const DEFAULT_SLIP: Slip = Slip::LazyPersist;
 
 /// So long the server may take to start.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-
-/// How many of 1,000 steps are faults, where nobody says.
-const PERMILLE: u16 = 300;
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -52,8 +49,7 @@ pub(super) async fn run(
     if !arguments.faults.given() {
         faults = Faults {
             kinds: [&Fault::NETWORK[..], &Fault::PROCESS].concat(),
-            permille: PERMILLE,
-            ..Faults::default()
+            ..Faults::network(FAULT_RATE)
         };
     }
     let folder = tempfile::Builder::new()

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::run::{ending, summarise};
+use super::run::{driven, ending, summarise};
 use super::terminal::Terminal;
 use super::{Ending, Failure, FaultOptions, seeds};
-use crate::campaign::{self, campaign};
+use crate::campaign;
 use crate::generate::Generator;
 use crate::model::Model;
 use crate::report;
@@ -145,13 +145,7 @@ async fn drive(
         jobs: arguments.jobs.clamp(1, 64),
         ..campaign::Options::default()
     };
-    let mut progress = terminal.progress(options.seeds.end - options.seeds.start);
-    let result = campaign(generator, runner, &options, &mut |event| {
-        progress.show(&event)
-    })
-    .await;
-    progress.finish();
-    let report = result?;
+    let report = driven(generator, runner, &options, terminal).await?;
     for found in &report.counterexamples {
         terminal.print(&report::story(model, found, terminal.style()));
     }
