@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::check::CheckId;
+use crate::check::{CheckId, Finding};
 use crate::drive::ClientError;
 use crate::generate::{Coverage, Fault, Generator, Plan};
 use crate::model::action::Outcome;
@@ -82,6 +82,8 @@ pub struct Report {
     pub requests_to_first: Option<u64>,
     /// Plans that could not be judged to their end.
     pub inconclusive: u64,
+    /// Requests that were not answered, once and never again.
+    pub unanswered: u64,
     /// Faults that happened, by their kinds.
     pub faults: BTreeMap<Fault, u64>,
     /// Steps that were to create something, and how many of them did.
@@ -279,6 +281,11 @@ pub async fn campaign(
                 options.bounds,
             )
             .await;
+            // A connection may break once for no reason of the server's.
+            if found.standing.never() && matches!(violation.finding, Finding::Silence { .. }) {
+                report.unanswered += 1;
+                continue;
+            }
             let alone = index == 0;
             if found.standing.never() && !alone {
                 report.consequences.push(violation.id.clone());

@@ -364,11 +364,25 @@ impl<'a> Run<'a> {
         {
             return Ok(false);
         }
+        let sent = Instant::now();
         let Delivered {
             exchange,
             response,
             shaken,
-        } = self.deliver(&request, step.delivery).await?;
+        } = match self.deliver(&request, step.delivery).await {
+            Ok(delivered) => delivered,
+            Err(error) => {
+                let reason = error.silence().ok_or(error)?;
+                let exchange = self.runner.client.unanswered(&request, self.began, sent);
+                self.silent(step, &expected.action, exchange, &reason);
+                let due = match reads {
+                    Reads::None => return Ok(true),
+                    _ => self.judge.due(Some(&expected)),
+                };
+                self.read(due, reads, step.id, false).await?;
+                return Ok(true);
+            }
+        };
         self.requests += 1 + u64::from(exchange.deferred);
         let event = self.history.events.len();
         let took = exchange.took;
@@ -428,6 +442,22 @@ impl<'a> Run<'a> {
         self.judge.aftermath(None);
         self.overdue(reads, step.id).await?;
         Ok(true)
+    }
+
+    /// Notes that the server gave no answer to a step. Nobody knows whether it took effect.
+    fn silent(&mut self, step: &Step, action: &Action, exchange: Exchange, reason: &str) {
+        self.requests += 1;
+        let event = self.history.events.len();
+        self.history.events.push(Event {
+            purpose: Purpose::Step(step.id),
+            exchange,
+        });
+        let until = self.runner.client.fence();
+        let again = self.retries.get(&step.id).copied();
+        self.judge.perhaps(step, action, until, again);
+        let rule = &self.runner.model.rules[action.rule];
+        (self.judge).silent(&rule.name, rule.span.start, reason, event);
+        self.confused |= self.judge.are_too_many();
     }
 
     /// Delivers a request, with what happens to the server or its links before it, meanwhile or at once.
@@ -675,19 +705,32 @@ impl<'a> Run<'a> {
             }
         }
         for (request, asks, group) in groups {
-            let (exchange, response) = self.ask(&request).await?;
-            self.requests += 1 + u64::from(exchange.deferred);
+            let purpose = Purpose::Read {
+                after,
+                at_end,
+                entity: group.first().and_then(|d| d.entity),
+                invariants: group.iter().map(|d| d.invariant).collect(),
+            };
             let event = self.history.events.len();
+            let sent = Instant::now();
+            let (exchange, response) = match self.ask(&request).await {
+                Ok(asked) => asked,
+                Err(error) => {
+                    let reason = error.silence().ok_or(error)?;
+                    let exchange = self.runner.client.unanswered(&request, self.began, sent);
+                    self.requests += 1;
+                    self.history.events.push(Event { purpose, exchange });
+                    if let Some(due) = group.first() {
+                        let invariant = &model.invariants[due.invariant];
+                        let place = invariant.span.start;
+                        (self.judge).silent(&invariant.name, place, &reason, event);
+                    }
+                    continue;
+                }
+            };
+            self.requests += 1 + u64::from(exchange.deferred);
             let unrecovered = self.recovering.take().is_some() && response.status >= 500;
-            self.history.events.push(Event {
-                purpose: Purpose::Read {
-                    after,
-                    at_end,
-                    entity: group.first().and_then(|d| d.entity),
-                    invariants: group.iter().map(|d| d.invariant).collect(),
-                },
-                exchange,
-            });
+            self.history.events.push(Event { purpose, exchange });
             if unrecovered && let Some(due) = group.first() {
                 let invariant = &model.invariants[due.invariant];
                 let place = invariant.span.start;

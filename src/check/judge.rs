@@ -307,6 +307,18 @@ impl Judge {
         self.report(id, finding, None, Some(event), place, Vec::new());
     }
 
+    /// Notes that the server gave no answer to a rule or to an invariant's read, where that is looked for.
+    pub fn silent(&mut self, rule: &str, place: usize, reason: &str, event: usize) {
+        if !self.model.has_builtin("no_server_errors") {
+            return;
+        }
+        let rule = rule.to_owned();
+        let id = CheckId::ServerError { rule };
+        let reason = reason.to_owned();
+        let finding = Finding::Silence { reason };
+        self.report(id, finding, None, Some(event), place, Vec::new());
+    }
+
     /// What is wrong with an answer to a rule or to an invariant's read if the server failed, where that is looked for.
     fn server_error(&self, rule: &str, observed: u16) -> Option<(CheckId, Finding)> {
         let failed = observed >= 500 && self.model.has_builtin("no_server_errors");

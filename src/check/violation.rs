@@ -181,6 +181,11 @@ pub enum Finding {
         /// The status.
         observed: u16,
     },
+    /// The server gave no answer: it closed the connection, or took too long.
+    Silence {
+        /// What happened.
+        reason: String,
+    },
     /// The answer is none that the API describes.
     Undescribed(Mismatch),
     /// A value was shown that must not be.

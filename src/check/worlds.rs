@@ -88,6 +88,11 @@ impl Worlds {
         self.each(|world| world.unrecovered(check, place, observed, event));
     }
 
+    /// Notes that the server gave no answer to a rule or to an invariant's read.
+    pub fn silent(&mut self, rule: &str, place: usize, reason: &str, event: usize) {
+        self.each(|world| world.silent(rule, place, reason, event));
+    }
+
     /// Judges the answer to something that was no proper request.
     pub fn observe_malformed(&mut self, step: &Step, response: &Response, event: usize) {
         self.filter(|world| world.observe_malformed(step, response, event));

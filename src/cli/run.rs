@@ -140,6 +140,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         coverage: report.coverage.clone(),
         skipped_steps: report.skipped,
         inconclusive: report.inconclusive,
+        unanswered: report.unanswered,
         faults: report.faults.clone(),
         creations: report.creations,
         worlds: report.worlds,

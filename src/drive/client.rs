@@ -109,6 +109,21 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// What happened, where the server was there and gave no answer: it closed the connection, or took too long.
+    pub fn silence(&self) -> Option<String> {
+        match self {
+            ClientError::Transport {
+                reason,
+                unreachable: false,
+                ..
+            } => Some(format!("the connection broke: {reason}")),
+            ClientError::Timeout { seconds, .. } => Some(format!("nothing came in {seconds} s")),
+            _ => None,
+        }
+    }
+}
+
 /// Sends requests to one target.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -199,7 +214,9 @@ impl Client {
         &self.base
     }
 
-    /// Sends a request and reads the answer whole; sends it again while the server says 'not now'.
+    /// Sends a request and reads the answer whole; sends it again while the server says 'not now', and what only reads
+    /// once more on a connection of its own where the connection breaks: a server may close one that it keeps open just
+    /// when it is used again.
     ///
     /// # Errors
     ///
@@ -209,7 +226,26 @@ impl Client {
         request: &Request,
         since: Instant,
     ) -> Result<(Exchange, Arc<Response>), ClientError> {
-        self.send_by(&self.http, request, since).await
+        match self.send_by(&self.http, request, since).await {
+            Err(ClientError::Transport {
+                unreachable: false, ..
+            }) if matches!(request.method.as_str(), "GET" | "HEAD") => {
+                self.send_by(self.alone()?, request, since).await
+            }
+            sent => sent,
+        }
+    }
+
+    /// The same client without a pool.
+    fn alone(&self) -> Result<&reqwest::Client, ClientError> {
+        if let Some(alone) = self.shared.alone.get() {
+            return Ok(alone);
+        }
+        let alone = builder(&self.limits)
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
+        Ok(self.shared.alone.get_or_init(|| alone))
     }
 
     async fn send_by(
@@ -262,19 +298,7 @@ impl Client {
             Delivery::Again { lost: true, .. }
             | Delivery::Retried { .. }
             | Delivery::AfterCrash
-            | Delivery::AfterStop => {
-                let alone = match self.shared.alone.get() {
-                    Some(alone) => alone,
-                    None => {
-                        let alone = builder(&self.limits)
-                            .pool_max_idle_per_host(0)
-                            .build()
-                            .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
-                        self.shared.alone.get_or_init(|| alone)
-                    }
-                };
-                self.send_by(alone, request, since).await.map(told)
-            }
+            | Delivery::AfterStop => self.send_by(self.alone()?, request, since).await.map(told),
             Delivery::Malformed(damage) => {
                 let request = damaged(request, damage);
                 match self.send(&request, since).await {
@@ -316,6 +340,9 @@ impl Client {
                 // The server may close the connection with its answer.
                 Ok(Ok(())) if delivery.effect() == Effect::Told => Some(sent.await?),
                 Ok(Ok(())) => None,
+                // What is broken off may as well be so by the server.
+                Ok(Err(error)) if delivery.effect() != Effect::Told
+                    && error.kind() != std::io::ErrorKind::ConnectionRefused => None,
                 Ok(Err(error)) => return Err(ClientError::Transport {
                     method: request.method.clone(),
                     path: request.path.clone(),

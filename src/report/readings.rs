@@ -102,6 +102,15 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
             ),
             edit: None,
         },
+        Finding::Silence { .. } => Readings {
+            api: "it gives no answer where it should: whatever serves the request dies of it, or waits for something \
+                  that never comes. Its log says why."
+                .to_owned(),
+            model: "if it may do that, switch the check off: `builtin: { no_server_errors: false }`; if it only is \
+                    slow, give it more time with `timeout` in gainsay.toml."
+                .to_owned(),
+            edit: None,
+        },
         Finding::Undescribed(_) => Readings {
             api: "it answers something else than its description promises, and clients are made from that.".to_owned(),
             model: "the description that `openapi` names is wrong or of another version: correct it, or switch the \

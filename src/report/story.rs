@@ -312,6 +312,10 @@ impl Teller<'_> {
                     &self.pair("came", &format!("{observed} {}", scene.body(exchange, 12))),
                 );
             }
+            Finding::Silence { reason } => {
+                out.push_str(&self.pair("expected", "an answer"));
+                out.push_str(&self.pair("came", &format!("none: {}", scene.text(reason))));
+            }
             Finding::Undescribed(mismatch) => {
                 out.push_str(&self.pair("expected", &mismatch.expected));
                 out.push_str(&self.pair("came", &scene.text(&mismatch.observed)));
@@ -393,7 +397,7 @@ impl Teller<'_> {
         let mut out = self.pair(when, &text);
         if !matches!(
             violation.finding,
-            Finding::Shown { .. } | Finding::ServerError { .. }
+            Finding::Shown { .. } | Finding::ServerError { .. } | Finding::Silence { .. }
         ) {
             out.push_str(&self.pair("came", &scene.body(exchange, 12)));
         }

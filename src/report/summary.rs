@@ -33,6 +33,8 @@ pub struct Summary {
     pub skipped_steps: u64,
     /// Plans that could not be judged.
     pub inconclusive: u64,
+    /// Requests that were not answered, once and never again.
+    pub unanswered: u64,
     /// Faults that happened, by their kinds.
     pub faults: BTreeMap<Fault, u64>,
     /// Steps that were to create something, and how many of them did.
@@ -194,6 +196,15 @@ fn findings(s: &Summary, style: Style) -> String {
             }
         ));
     }
+    if s.unanswered > 0 {
+        out.push_str(&format!(
+            "  {} no answer, once and never again.\n",
+            match s.unanswered {
+                1 => "1 request had".to_owned(),
+                more => format!("{more} requests had"),
+            }
+        ));
+    }
     if s.inconclusive > 0 {
         out.push_str(&format!(
             "  {} could not be judged.\n",
@@ -289,6 +300,7 @@ mod tests {
             coverage: Coverage::new(model),
             skipped_steps: 0,
             inconclusive: 0,
+            unanswered: 0,
             faults: BTreeMap::new(),
             creations: (0, 0),
             worlds: 1,

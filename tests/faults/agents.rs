@@ -68,6 +68,10 @@ fn flat(output: &Output) -> String {
     told.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Whether a plan fails can be a matter of milliseconds, on a machine that others use: so often it may be tried to boil
+/// one down. It has to be found each time.
+const TRIES: usize = 3;
+
 #[test]
 fn every_slip_is_found() {
     for (slip, faults, check, most) in SLIPS {
@@ -80,19 +84,22 @@ fn every_slip_is_found() {
             "0..25",
             "--fail-fast",
         ];
-        let found = service(Some(slip), &faults);
-        let told = flat(&found);
-        assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
-        assert!(told.contains(check), "{slip}: {told}");
-        // "Seed 2; 3 of 39 steps remain".
-        let steps = told.split_once(" steps remain").and_then(|(before, _)| {
-            let words: Vec<&str> = before.rsplitn(4, ' ').collect();
-            words.get(2)?.parse::<usize>().ok()
-        });
-        assert!(
-            steps.is_some_and(|steps| steps <= most),
-            "{slip}: {steps:?} steps: {told}"
-        );
+        let boiled_down = || {
+            let found = service(Some(slip), &faults);
+            let told = flat(&found);
+            assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
+            assert!(told.contains(check), "{slip}: {told}");
+            // "Seed 2; 3 of 39 steps remain".
+            let steps = told.split_once(" steps remain").and_then(|(before, _)| {
+                let words: Vec<&str> = before.rsplitn(4, ' ').collect();
+                words.get(2)?.parse::<usize>().ok()
+            });
+            steps.unwrap_or_else(|| panic!("{slip}: no steps in {told}"))
+        };
+        let fewest = (0..TRIES)
+            .map(|_| boiled_down())
+            .find(|steps| *steps <= most);
+        assert!(fewest.is_some(), "{slip}: never {most} steps or fewer");
     }
 }
 
