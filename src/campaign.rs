@@ -84,6 +84,10 @@ pub struct Report {
     pub inconclusive: u64,
     /// Requests that were not answered, once and never again.
     pub unanswered: u64,
+    /// Races that were run.
+    pub races: u64,
+    /// From the first byte of the first branch of a race to the first byte of its last one, at the median.
+    pub spread: Option<Duration>,
     /// Faults that happened, by their kinds.
     pub faults: BTreeMap<Fault, u64>,
     /// Steps that were to create something, and how many of them did.
@@ -167,6 +171,7 @@ pub async fn campaign(
     };
     report.jobs = jobs;
     let mut stop = false;
+    let mut spreads: Vec<Duration> = Vec::new();
     let mut seen: Vec<CheckId> = Vec::new();
     loop {
         while !stop && running.len() < jobs {
@@ -191,6 +196,8 @@ pub async fn campaign(
             report.inconclusive += 1;
             continue;
         };
+        report.races += run.spreads.len() as u64;
+        spreads.extend(&run.spreads);
         report.steps += run.outcomes.len() as u64;
         report.skipped += run.skipped as u64;
         for (_, rule, outcome) in &run.outcomes {
@@ -320,5 +327,7 @@ pub async fn campaign(
     }
     report.requests = runner.client().sent() - sent_before;
     report.elapsed = began.elapsed();
+    spreads.sort_unstable();
+    report.spread = spreads.get(spreads.len() / 2).copied();
     Ok(report)
 }

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
 
-use crate::check::{Due, Expectation, Violation, Worlds, names_of};
+use crate::check::{Aftermath, Due, Expectation, Ran, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
-use crate::drive::{Client, ClientError, Disturbance, Injector, InjectorError, Renderer};
-use crate::generate::{Delivery, Effect, Fault, LinkName, Plan, Step};
+use crate::drive::{Client, ClientError, Disturbance, Injector, InjectorError, Raced, Renderer};
+use crate::generate::{Delivery, Effect, Fault, LinkName, Plan, Step, rehearse_step, taken};
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
@@ -52,6 +52,8 @@ pub struct PlanRun {
     pub log: Vec<String>,
     /// It ended because there were more than [`MOST_WORLDS`](crate::check::MOST_WORLDS).
     pub confused: bool,
+    /// For each race, from the first byte that was sent of its first branch to the first byte of its last one.
+    pub spreads: Vec<Duration>,
 }
 
 impl PlanRun {
@@ -223,6 +225,7 @@ impl Runner {
             retries: retries(plan),
             keys: BTreeMap::new(),
             recovering: None,
+            spreads: Vec::new(),
         };
         let written = match &self.process {
             Some(process) => process.lock().await.written(),
@@ -231,11 +234,21 @@ impl Runner {
         let last = plan.all().last().map(|s| s.id);
         let mut skipped = 0;
         let mut broken = None;
-        for step in plan.all() {
-            match run.step(step, reads, steer.then_some(plan.seed)).await {
-                Ok(true) if run.confused => break,
-                Ok(true) => {}
-                Ok(false) => skipped += 1,
+        for steps in taken(&plan.setup).chain(taken(&plan.steps)) {
+            let taken = match steps {
+                [step] => {
+                    let sent = run.step(step, reads, steer.then_some(plan.seed)).await;
+                    sent.map(|sent| usize::from(!sent))
+                }
+                race => run.race(race, reads).await,
+            };
+            match taken {
+                Ok(left_out) => {
+                    skipped += left_out;
+                    if run.confused {
+                        break;
+                    }
+                }
                 Err(error) => {
                     broken = Some(error);
                     break;
@@ -253,6 +266,7 @@ impl Runner {
             history,
             requests,
             confused,
+            spreads,
             ..
         } = run;
         let worlds = judge.most();
@@ -273,6 +287,7 @@ impl Runner {
             worlds,
             log,
             confused,
+            spreads,
         }
     }
 
@@ -330,6 +345,8 @@ struct Run<'a> {
     keys: BTreeMap<u32, u32>,
     /// Until when the server may still fail, since something was done to it.
     recovering: Option<Instant>,
+    /// How far apart the branches of each race began.
+    spreads: Vec<Duration>,
 }
 
 impl<'a> Run<'a> {
@@ -377,7 +394,7 @@ impl<'a> Run<'a> {
                 self.silent(step, &expected.action, exchange, &reason);
                 let due = match reads {
                     Reads::None => return Ok(true),
-                    _ => self.judge.due(Some(&expected)),
+                    _ => self.judge.due(Some(&[&expected.action])),
                 };
                 self.read(due, reads, step.id, false).await?;
                 return Ok(true);
@@ -432,16 +449,167 @@ impl<'a> Run<'a> {
             Reads::None => return Ok(true),
             // Whatever was acknowledged must be there again.
             Reads::All if restarts(step.delivery) || shaken => self.judge.due(None),
-            Reads::All => self.judge.due(Some(&expected)),
+            Reads::All => self.judge.due(Some(&[&expected.action])),
             Reads::Each(..) => self.judge.due(None),
         };
         let shaking = restarts(step.delivery) || shaken;
-        self.judge
-            .aftermath(Fault::of(step.delivery).filter(|_| shaking));
+        self.judge.aftermath(
+            Fault::of(step.delivery)
+                .filter(|_| shaking)
+                .map(Aftermath::Fault),
+        );
         self.read(due, reads, step.id, false).await?;
         self.judge.aftermath(None);
         self.overdue(reads, step.id).await?;
         Ok(true)
+    }
+
+    /// Sends the steps of a race at the same instant, and the reads that are due after it. How many could not be tried.
+    async fn race(&mut self, steps: &[Step], reads: Reads) -> Result<usize, ClientError> {
+        self.judge.unfold();
+        let mut entries: Vec<(&Step, Action, Request)> = Vec::new();
+        let runner = self.runner;
+        let model = &runner.model;
+        for step in steps {
+            let there = self.judge.can_try(step)
+                && step.follows(self.history_steps().chain(entries.iter().map(|(s, ..)| *s)));
+            if !there {
+                continue;
+            }
+            let action = self.renderer.materialise(&step.action);
+            let offered = |mirror: &Mirror| model.picks_from_its_lists(mirror, &action);
+            if !self.judge.mirrors().all(offered) {
+                continue;
+            }
+            let request = match step.delivery.again() {
+                // What is sent again at once is the same to the byte.
+                Some(of) => {
+                    let mut sent = entries.iter();
+                    let sent = sent.find(|(other, ..)| other.id == of);
+                    let sent = sent.map(|(.., request)| request.clone());
+                    self.keys.insert(step.id, self.root(of));
+                    sent.or_else(|| self.request(step, &action))
+                }
+                None => self.request(step, &action),
+            };
+            let Some(request) = request else { continue };
+            entries.push((step, action, request));
+        }
+        // What asks something else once another one has taken effect cannot run against it.
+        let stands = |(step, action, request): &(&Step, Action, Request)| {
+            let mut others = entries.iter().filter(|(other, ..)| other.id != step.id);
+            others.all(|(other, ..)| {
+                let mut mirrors = self.judge.mirrors();
+                mirrors.all(|mirror| {
+                    let mut after = mirror.clone();
+                    rehearse_step(model, &mut after, other);
+                    let again = self.renderer.request(&after, action).ok();
+                    again.map(|again| self.with_key(again, step)).as_ref() == Some(request)
+                })
+            })
+        };
+        let standing: Vec<bool> = entries.iter().map(stands).collect();
+        let mut standing = standing.into_iter();
+        entries.retain(|_| standing.next() == Some(true));
+        let mut skipped = steps.len() - entries.len();
+        let mut branches: Vec<(u8, Vec<usize>)> = Vec::new();
+        for (index, (step, ..)) in entries.iter().enumerate() {
+            let branch = step.lane.map_or(0, |lane| lane.branch);
+            match branches.iter_mut().find(|(known, _)| *known == branch) {
+                Some((_, members)) => members.push(index),
+                None => branches.push((branch, vec![index])),
+            }
+        }
+        if branches.len() < 2 {
+            for (step, ..) in entries {
+                if self.confused {
+                    break;
+                }
+                skipped += usize::from(!self.step(step, reads, None).await?);
+            }
+            return Ok(skipped);
+        }
+        let requests: Vec<Vec<Request>> = (branches.iter())
+            .map(|(_, members)| members.iter().map(|m| entries[*m].2.clone()).collect())
+            .collect();
+        let race = self.runner.client.race(&requests, self.began).await?;
+        let until = self.runner.client.fence();
+        self.spreads.push(race.spread);
+        let mut raced: Vec<(usize, Raced)> = Vec::new();
+        for ((_, members), sent) in branches.iter().zip(race.branches) {
+            raced.extend(members.iter().copied().zip(sent));
+        }
+        raced.sort_by_key(|(index, _)| *index);
+        let mut ran = Vec::new();
+        let mut failed = Vec::new();
+        for (index, raced) in raced {
+            let (step, action, _) = &entries[index];
+            let Raced { exchange, error } = raced;
+            self.requests += 1 + u64::from(exchange.deferred);
+            let event = self.history.events.len();
+            let rule = &model.rules[action.rule];
+            let foreseen = |response: &Response| {
+                let mut outcomes = rule.outcomes(model).into_iter();
+                outcomes.any(|o| model.statuses(action.rule, o).allow(response.status))
+            };
+            let response = exchange.response.clone();
+            let response = response.filter(|r| r.status < 500 || foreseen(r));
+            match (&exchange.response, error) {
+                (_, Some(error)) => failed.push((action.rule, Err(error), event)),
+                (Some(answer), None) if response.is_none() => {
+                    failed.push((action.rule, Ok(answer.status), event));
+                }
+                _ => {}
+            }
+            ran.push(Ran {
+                step: *step,
+                action: action.clone(),
+                response,
+                event,
+                began: exchange.started,
+                ended: exchange.started + exchange.took,
+                until,
+            });
+            self.history.events.push(Event {
+                purpose: Purpose::Step(step.id),
+                exchange,
+            });
+        }
+        skipped += entries.len() - ran.len();
+        let explained = self.judge.observe_race(&ran);
+        for (rule, what, event) in failed {
+            let definition = &model.rules[rule];
+            let place = definition.span.start;
+            match what {
+                Ok(status) => self.judge.failed_in_a_race(rule, status, event),
+                Err(error) => {
+                    let reason = error.silence().ok_or(error)?;
+                    (self.judge).silent(&definition.name, place, &reason, event);
+                }
+            }
+        }
+        if !explained || self.judge.are_too_many() {
+            self.confused = true;
+            return Ok(skipped);
+        }
+        let last = ran.last().map_or(0, |ran| ran.step.id);
+        let actions: Vec<&Action> = ran.iter().map(|ran| &ran.action).collect();
+        let due = match reads {
+            Reads::None => return Ok(skipped),
+            Reads::All => self.judge.due(Some(&actions)),
+            Reads::Each(..) => self.judge.due(None),
+        };
+        self.judge.aftermath(Some(Aftermath::Race));
+        self.read(due, reads, last, false).await?;
+        self.judge.aftermath(None);
+        self.overdue(reads, last).await?;
+        Ok(skipped)
+    }
+
+    /// The steps that were sent.
+    fn history_steps(&self) -> impl Iterator<Item = &'a Step> {
+        let sent = |step: &&Step| self.history.of_step(step.id).is_some();
+        self.plan.all().filter(sent)
     }
 
     /// Notes that the server gave no answer to a step. Nobody knows whether it took effect.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::violation::{CheckId, Finding, Parts, Violation};
+use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
 use crate::drive::history::Response;
 use crate::generate::{Delivery, Effect, Fault, Step};
 use crate::model::action::{Action, Outcome, Picked};
@@ -70,6 +70,15 @@ struct Applied {
     after: Mirror,
 }
 
+/// What things are read because of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aftermath {
+    /// A fault that is over.
+    Fault(Fault),
+    /// Requests that were sent at once.
+    Race,
+}
+
 /// The judge of one run, in one world.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
@@ -87,8 +96,10 @@ pub(super) struct Judge {
     violations: Vec<Violation>,
     /// What failed since somebody looked last, reported before or not.
     complaints: Vec<CheckId>,
-    /// The fault that is over, and because of which everything is read again.
-    pub aftermath: Option<Fault>,
+    /// What is over, and because of which things are read again.
+    pub aftermath: Option<Aftermath>,
+    /// Requests that were sent at once are put in an order: what does not depend on that is looked at by itself.
+    pub racing: bool,
     /// What may take effect yet.
     pub inflight: Vec<Inflight>,
     /// What took effect and is tried again.
@@ -130,6 +141,7 @@ impl Judge {
             violations: Vec::new(),
             complaints: Vec::new(),
             aftermath: None,
+            racing: false,
             inflight: Vec::new(),
             applied: Vec::new(),
             answered: BTreeMap::new(),
@@ -209,6 +221,24 @@ impl Judge {
             }
         }
         worlds
+    }
+
+    /// The mirrors that an action may make of this one whose answer is not looked at.
+    pub fn supposing(&self, step: &Step, action: &Action) -> Vec<Judge> {
+        let prediction = self.model.predict(&self.mirror, action, None);
+        let supposed = prediction.outcomes.into_iter().map(|outcome| {
+            let mut world = self.clone();
+            (self.model).apply(&mut world.mirror, action, outcome, step.id, None);
+            world
+        });
+        supposed
+            .filter(|world| world.mirror != self.mirror)
+            .collect()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
     }
 
     /// Whether the worlds are the same, and will be.
@@ -296,6 +326,89 @@ impl Judge {
         let touched = picks.filter_map(|p| Picked::handle(*p)).collect();
         let place = definition.span.start;
         self.report(id, finding, None, Some(event), place, touched);
+    }
+
+    /// The judge as it looks at requests that were sent at once, in one order after the other.
+    pub fn in_a_race(&self) -> Judge {
+        let mut judge = self.clone();
+        judge.complaints.clear();
+        judge.reported.clear();
+        judge.violations.clear();
+        judge.racing = true;
+        judge
+    }
+
+    /// The judge of a race again after it, with all that was found before.
+    pub fn after_a_race(&self, explained: Judge, (step, rule): (u32, usize)) -> Judge {
+        Judge {
+            before: self.mirror.clone(),
+            reported: self.reported.clone(),
+            violations: self.violations.clone(),
+            complaints: self.complaints.clone(),
+            racing: false,
+            step: Some((step, rule)),
+            ..explained
+        }
+    }
+
+    /// What an answer is contradicted by, by name; nothing if it fits.
+    pub fn contradicted(&self) -> Vec<String> {
+        self.complaints.iter().map(CheckId::to_string).collect()
+    }
+
+    /// Notes that no order of requests that were sent at once explains their answers. What they were about is no longer
+    /// predictable.
+    pub fn no_order(
+        &mut self,
+        ran: &[(u32, &Action)],
+        rules: Vec<String>,
+        dispute: Dispute,
+        event: usize,
+    ) {
+        let Some((last, action)) = ran.last() else {
+            return;
+        };
+        self.begin(*last, action);
+        let mut touched = Vec::new();
+        for (step, action) in ran {
+            self.outcomes.push((*step, action.rule, None));
+            touched.extend(action.picks.iter().filter_map(|p| Picked::handle(*p)));
+        }
+        if touched.is_empty() {
+            touched.extend(ran.iter().filter_map(|(_, action)| action.actor.handle()));
+        }
+        let place = self.model.rules[action.rule].span.start;
+        let id = CheckId::Order { rules };
+        self.report(
+            id,
+            Finding::NoOrder(dispute),
+            None,
+            Some(event),
+            place,
+            touched,
+        );
+    }
+
+    /// Looks at what an answer shows and whether it is one that the API describes, whatever came first.
+    pub fn inspect(&mut self, step: &Step, action: &Action, response: &Response, event: usize) {
+        let model = self.model.clone();
+        let rule = &model.rules[action.rule];
+        let place = rule.span.start;
+        self.conforms(&rule.name, place, &rule.request, response, event);
+        let made: Vec<Handle> = self.guarded.iter().map(|guarded| guarded.owner).collect();
+        let made: Vec<Handle> = made.into_iter().filter(|h| h.step == step.id).collect();
+        let actor = action.actor.handle();
+        self.leaks(&rule.name, place, response, event, actor, &made);
+    }
+
+    /// Notes that the server failed at a step that ran at once with others.
+    pub fn failed_in_a_race(&mut self, rule: usize, observed: u16, event: usize) {
+        let model = self.model.clone();
+        let definition = &model.rules[rule];
+        if let Some((id, finding)) = self.server_error(&definition.name, observed) {
+            let place = definition.span.start;
+            self.report(id, finding, None, Some(event), place, Vec::new());
+        }
     }
 
     /// Notes that the server still fails, although it had the time to recover from a fault.
@@ -704,7 +817,8 @@ impl Judge {
         let id = CheckId::Invariant {
             name: invariant.name.to_string(),
             rule: match self.aftermath {
-                Some(fault) => format!("a {fault}"),
+                Some(Aftermath::Fault(fault)) => format!("a {fault}"),
+                Some(Aftermath::Race) => "a race".to_owned(),
                 None => self.model.rules[rule].name.clone(),
             },
         };
@@ -736,32 +850,25 @@ impl Judge {
         }
     }
 
-    /// The reads that are due after a step: of what it touched, and those about nothing in particular if it changed
+    /// The reads that are due after actions: of what they touched, and those about nothing in particular if they changed
     /// anything. At the end of the plan, of everything.
-    pub fn due(&mut self, expected: Option<&Expectation>) -> Vec<Due> {
+    pub fn due(&mut self, after: Option<&[&Action]>) -> Vec<Due> {
         let model = self.model.clone();
         let mut due = Vec::new();
-        let touched: Vec<Handle> = match expected {
-            Some(expected) => {
-                let mut touched: Vec<Handle> = changed(&model, &self.before, &self.mirror);
-                touched.extend(
-                    expected
-                        .action
-                        .picks
-                        .iter()
-                        .filter_map(|p| Picked::handle(*p)),
-                );
-                touched.extend(expected.action.actor.handle());
-                touched
-            }
-            None => Vec::new(),
-        };
+        let mut touched: Vec<Handle> = Vec::new();
+        for action in after.unwrap_or_default() {
+            touched.extend(action.picks.iter().filter_map(|p| Picked::handle(*p)));
+            touched.extend(action.actor.handle());
+        }
+        if after.is_some() {
+            touched.extend(self.mirror.changed_since(&self.before));
+        }
         let anything = self.before != self.mirror;
         for (index, invariant) in model.invariants.iter().enumerate() {
             if invariant.read.is_none() {
                 continue;
             }
-            let entities: Vec<Option<Handle>> = match (&invariant.each, expected) {
+            let entities: Vec<Option<Handle>> = match (&invariant.each, after) {
                 (Some((_, kind)), None) => self.mirror.live(*kind).map(Some).collect(),
                 (Some((_, kind)), Some(_)) => self
                     .mirror
@@ -954,7 +1061,7 @@ impl Judge {
         let Some(described) = &self.model.openapi else {
             return;
         };
-        if response.truncated || !self.model.has_builtin("conformance") {
+        if self.racing || response.truncated || !self.model.has_builtin("conformance") {
             return;
         }
         let asked = (request.method.as_str(), request.path.as_str());
@@ -979,7 +1086,7 @@ impl Judge {
     ) {
         let secrets = self.model.has_builtin("no_secrets_leaked");
         let isolation = self.model.has_builtin("isolation");
-        if self.guarded.is_empty() || !(secrets || isolation) {
+        if self.racing || self.guarded.is_empty() || !(secrets || isolation) {
             return;
         }
         let text = response.text();
@@ -1040,20 +1147,6 @@ impl Judge {
 pub fn names_of(rule: &crate::model::Rule, outcomes: &[Outcome]) -> String {
     let names: Vec<_> = outcomes.iter().map(|o| o.name(rule)).collect();
     names.join("-or-")
-}
-
-/// The entities whose records differ between two mirrors.
-fn changed(model: &Model, before: &Mirror, after: &Mirror) -> Vec<Handle> {
-    let mut out = Vec::new();
-    for index in 0..model.kinds.len() {
-        let kind = KindId(u16::try_from(index).unwrap_or(u16::MAX));
-        for (handle, record) in after.all(kind) {
-            if before.get(handle) != Some(record) {
-                out.push(handle);
-            }
-        }
-    }
-    out
 }
 
 /// `step`, as invariants see it.

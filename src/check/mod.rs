@@ -1,9 +1,11 @@
 //! Checking: whether what came back fits the rules, after every step.
 
 mod judge;
+mod order;
 pub mod violation;
 mod worlds;
 
-pub use judge::{Due, Expectation, Pending, Reached, names_of};
-pub use violation::{CheckId, Finding, Parts, Violation};
+pub use judge::{Aftermath, Due, Expectation, Pending, Reached, names_of};
+pub use order::Ran;
+pub use violation::{CheckId, Contradiction, Dispute, Finding, Parts, Violation};
 pub use worlds::{MOST_WORLDS, Worlds};

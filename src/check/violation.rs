@@ -52,6 +52,11 @@ pub enum CheckId {
         /// The rule of the step before; or `a crash`, if that is what it came of.
         rule: String,
     },
+    /// Answers to requests that were sent at once, which no order of them explains.
+    Order {
+        /// The rules whose answers contradict each other.
+        rules: Vec<String>,
+    },
     /// What was no proper request, and not refused.
     Malformed {
         /// The rule.
@@ -98,6 +103,7 @@ impl CheckId {
             CheckId::ServerError { rule } => format!("no_server_errors.{rule}"),
             CheckId::Conformance { rule } => format!("conformance.{rule}"),
             CheckId::Invariant { name, rule } => format!("{name}.{rule}"),
+            CheckId::Order { rules } => format!("order.{}", rules.join(".")),
             CheckId::Malformed { rule } => format!("malformed.{rule}"),
             CheckId::Repeated { rule } => format!("idempotent.{rule}"),
             CheckId::Key { rule } => format!("idempotency_key.{rule}"),
@@ -121,6 +127,9 @@ impl CheckId {
     pub fn same_failure(&self, other: &CheckId) -> bool {
         match (self, other) {
             (CheckId::Invariant { name: a, .. }, CheckId::Invariant { name: b, .. }) => a == b,
+            (CheckId::Order { rules: a }, CheckId::Order { rules: b }) => {
+                a.iter().any(|rule| b.contains(rule))
+            }
             _ => self == other,
         }
     }
@@ -135,6 +144,7 @@ impl fmt::Display for CheckId {
             CheckId::ServerError { rule } => write!(f, "no_server_errors: {rule}"),
             CheckId::Conformance { rule } => write!(f, "conformance: {rule}"),
             CheckId::Invariant { name, rule } => write!(f, "{name} after {rule}"),
+            CheckId::Order { rules } => write!(f, "no order explains: {}", rules.join(" and ")),
             CheckId::Malformed { rule } => write!(f, "malformed: {rule}"),
             CheckId::Repeated { rule } => write!(f, "idempotent: {rule}"),
             CheckId::Key { rule } => write!(f, "idempotency key: {rule}"),
@@ -181,6 +191,8 @@ pub enum Finding {
         /// The status.
         observed: u16,
     },
+    /// No order of requests that were sent at once explains their answers.
+    NoOrder(Dispute),
     /// The server gave no answer: it closed the connection, or took too long.
     Silence {
         /// What happened.
@@ -197,6 +209,30 @@ pub enum Finding {
         /// To whom; nothing means to nobody in particular.
         to: Option<Handle>,
     },
+}
+
+/// How far requests that were sent at once can be put in an order, and what contradicts it then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispute {
+    /// The steps whose answers contradict each other, whatever the others do.
+    pub core: Vec<u32>,
+    /// The steps of the longest order that explains its answers.
+    pub order: Vec<u32>,
+    /// What could come next, and what the rules would have answered.
+    pub next: Vec<Contradiction>,
+}
+
+/// An answer that does not fit after others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The step.
+    pub step: u32,
+    /// The predicted outcomes, and the statuses of each: `already_claimed` → `409`.
+    pub expected: Vec<(String, String)>,
+    /// The status that came.
+    pub observed: u16,
+    /// What else is wrong, where the status fits.
+    pub wrong: Vec<String>,
 }
 
 /// A violation of the model.

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::judge::{Due, Expectation, Inflight, Judge, Pending, Reached};
+use super::judge::{Aftermath, Due, Expectation, Inflight, Judge, Pending, Reached};
+use super::order::{Order, Ran, orders};
 use super::violation::{CheckId, Violation};
 use crate::drive::history::Response;
-use crate::generate::{Fault, Step};
+use crate::generate::Step;
 use crate::model::action::Action;
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
@@ -134,21 +135,87 @@ impl Worlds {
         });
     }
 
-    /// The reads that are due, as the first world has it, about what there is in all of them.
-    pub fn due(&mut self, expected: Option<&Expectation>) -> Vec<Due> {
-        for other in &mut self.others {
-            other.due(expected);
+    /// Judges the answers to requests that were sent at once: the worlds after are the ends of all orders of them that
+    /// explain every answer. False if that cannot be told within bounds.
+    pub fn observe_race(&mut self, ran: &[Ran<'_>]) -> bool {
+        self.unfold();
+        let Some(last) = ran.last() else { return true };
+        let end = (last.step.id, last.action.rule);
+        // What has no answer may take effect while the others run, or later, or not at all.
+        for lost in ran.iter().filter(|ran| ran.response.is_none()) {
+            self.perhaps(lost.step, &lost.action, lost.until, None);
         }
-        let mut due = self.first.due(expected);
+        let told: Vec<&Ran<'_>> = ran.iter().filter(|ran| ran.response.is_some()).collect();
+        let mut explained: Vec<Judge> = Vec::new();
+        let mut furthest = None;
+        for world in self.all() {
+            match orders(world, &told) {
+                Order::Ends(ends) => {
+                    for end_state in ends {
+                        let after = world.after_a_race(end_state, end);
+                        if !explained.iter().any(|known| known.is_like(&after)) {
+                            explained.push(after);
+                        }
+                    }
+                }
+                Order::None(dispute) => {
+                    furthest.get_or_insert(dispute);
+                }
+                Order::TooMany => return false,
+            }
+            if explained.len() > MOST_WORLDS {
+                return false;
+            }
+        }
+        if explained.is_empty() {
+            let Some(dispute) = furthest else { return true };
+            let of = |id: &u32| told.iter().find(|ran| ran.step.id == *id);
+            let model = self.first.model().clone();
+            let mut rules: Vec<String> = (dispute.core.iter().filter_map(of))
+                .map(|ran| model.rules[ran.action.rule].name.clone())
+                .collect();
+            rules.sort_unstable();
+            let event = dispute
+                .core
+                .last()
+                .and_then(of)
+                .map_or(last.event, |ran| ran.event);
+            let all: Vec<(u32, &Action)> =
+                ran.iter().map(|ran| (ran.step.id, &ran.action)).collect();
+            self.each(|world| world.no_order(&all, rules.clone(), dispute.clone(), event));
+        } else {
+            self.first = explained.remove(0);
+            self.others = explained;
+            self.most = self.most.max(1 + self.others.len());
+        }
+        for ran in ran {
+            if let Some(response) = &ran.response {
+                self.each(|world| world.inspect(ran.step, &ran.action, response, ran.event));
+            }
+        }
+        true
+    }
+
+    /// Notes that the server failed at a step that ran at once with others.
+    pub fn failed_in_a_race(&mut self, rule: usize, observed: u16, event: usize) {
+        self.each(|world| world.failed_in_a_race(rule, observed, event));
+    }
+
+    /// The reads that are due, as the first world has it, about what there is in all of them.
+    pub fn due(&mut self, after: Option<&[&Action]>) -> Vec<Due> {
+        for other in &mut self.others {
+            other.due(after);
+        }
+        let mut due = self.first.due(after);
         let others = &self.others;
         let everywhere = |e: Handle| others.iter().all(|world| world.mirror().get(e).is_some());
         due.retain(|due| due.entity.is_none_or(everywhere));
         due
     }
 
-    /// Notes that what is read from now on is read because of a fault that is over, if it is.
-    pub fn aftermath(&mut self, fault: Option<Fault>) {
-        self.each(|world| world.aftermath = fault);
+    /// Notes because of what things are read from now on, if that is over.
+    pub fn aftermath(&mut self, of: Option<Aftermath>) {
+        self.each(|world| world.aftermath = of);
     }
 
     /// Judges the answer to a read.

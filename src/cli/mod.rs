@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::campaign::CampaignError;
 use crate::drive::ClientError;
-use crate::generate::{Fault, Faults};
+use crate::generate::{Fault, Faults, Races};
 use crate::model::{LoadError, Model};
 use terminal::Terminal;
 
@@ -219,6 +219,8 @@ struct PlanOptions {
     skip: Vec<String>,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    races: RaceOptions,
 }
 
 /// What goes wrong between the clients and the server.
@@ -231,6 +233,34 @@ struct FaultOptions {
     /// How many of the steps are faults, from 0 to 0.9 (0.3 with --faults, or else none)
     #[arg(long, value_name = "RATE")]
     fault_rate: Option<f64>,
+}
+
+#[derive(Debug, clap::Args)]
+struct RaceOptions {
+    /// Let steps run against each other, sent at the same instant; RATE of those that change something, from 0 to 1 (0.3)
+    #[arg(long, value_name = "RATE", num_args = 0..=1, require_equals = true, default_missing_value = "0.3")]
+    races: Option<f64>,
+    /// How many branches a race has at most, from 2 to 8 (4)
+    #[arg(long, value_name = "N", requires = "races", value_parser = clap::value_parser!(u8).range(2..=8))]
+    race_width: Option<u8>,
+}
+
+impl RaceOptions {
+    fn races(&self) -> Result<Races, Failure> {
+        let rate = self.races.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(Failure::Usage(format!(
+                "--races is from 0 to 1, not {rate}\n  0.3 means that three of ten steps that change something run against others"
+            )));
+        }
+        let usual = Races::default();
+        Ok(Races {
+            // A rate in thousandths, from 0 to 1,000.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            permille: (rate * 1000.0).round() as u16,
+            width: self.race_width.unwrap_or(usual.width),
+        })
+    }
 }
 
 /// Of the steps of plans with faults, so many are faults where nobody says.
@@ -317,6 +347,7 @@ impl PlanOptions {
             skip: self.skip.clone(),
             accounts: Vec::new(),
             faults: self.faults.faults()?,
+            races: self.races.races()?,
         })
     }
 }

@@ -141,6 +141,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         skipped_steps: report.skipped,
         inconclusive: report.inconclusive,
         unanswered: report.unanswered,
+        races: (report.races, report.spread),
         faults: report.faults.clone(),
         creations: report.creations,
         worlds: report.worlds,

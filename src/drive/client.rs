@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use super::history::{Exchange, Request, Response};
 use super::relay::{LINGER, Relay};
@@ -122,6 +123,24 @@ impl ClientError {
             _ => None,
         }
     }
+}
+
+/// What came of a race.
+#[derive(Debug)]
+pub struct Race {
+    /// Branch by branch what was sent, in order.
+    pub branches: Vec<Vec<Raced>>,
+    /// From the first byte of the first branch to the first byte of the last one.
+    pub spread: Duration,
+}
+
+/// A request of a race.
+#[derive(Debug)]
+pub struct Raced {
+    /// What was sent, when, and what came back.
+    pub exchange: Exchange,
+    /// Why there is no answer, where there is none.
+    pub error: Option<ClientError>,
 }
 
 /// Sends requests to one target.
@@ -364,6 +383,147 @@ impl Client {
             ..unanswered(request.clone(), since, started)
         };
         Ok((exchange, response))
+    }
+
+    /// Sends the first request of every branch at the same instant, and in each branch what follows one by one, as soon
+    /// as what came before is answered.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] where the race cannot begin: then nothing at all was sent of it.
+    pub async fn race(
+        &self,
+        branches: &[Vec<Request>],
+        since: Instant,
+    ) -> Result<Race, ClientError> {
+        let mut relays = Vec::new();
+        for branch in branches {
+            for _ in branch {
+                self.admit().await?;
+            }
+            let relay = match self.shared.relays().pop() {
+                Some(relay) => relay,
+                None => Relay::new(&self.base, builder(&self.limits))?,
+            };
+            relay.arm();
+            relays.push(relay);
+        }
+        let runners: Vec<_> = (branches.iter().zip(&relays))
+            .map(|(branch, relay)| {
+                let (client, http, branch) = (self.clone(), relay.http.clone(), branch.clone());
+                let (go, released) = oneshot::channel::<Instant>();
+                let runner =
+                    tokio::spawn(
+                        async move { client.branch(&http, &branch, released, since).await },
+                    );
+                (runner, go)
+            })
+            .collect();
+        let holding = try_join_all(relays.iter().map(Relay::hold));
+        let failed = |reason: String, unreachable| ClientError::Transport {
+            method: "a race".into(),
+            path: String::new(),
+            reason,
+            unreachable,
+        };
+        let held = match tokio::time::timeout(self.limits.timeout, holding).await {
+            Ok(Ok(held)) => Ok(held),
+            Ok(Err(error)) => Err(failed(
+                error.to_string(),
+                error.kind() == std::io::ErrorKind::ConnectionRefused,
+            )),
+            Err(_) => Err(failed(
+                "its connections did not stand in time".into(),
+                false,
+            )),
+        };
+        let mut held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                for (runner, _) in runners {
+                    runner.abort();
+                }
+                return Err(error);
+            }
+        };
+        let mut released = Vec::with_capacity(held.len());
+        for held in &mut held {
+            released.push(Instant::now());
+            // A server that has hung up by now is seen to where its answer is waited for.
+            let _ = held.release().await;
+        }
+        let spread = match (released.first(), released.last()) {
+            (Some(first), Some(last)) => last.saturating_duration_since(*first),
+            _ => Duration::ZERO,
+        };
+        let mut finished = Vec::new();
+        for ((held, at), (runner, go)) in held.into_iter().zip(released).zip(runners) {
+            tokio::spawn(held.answer());
+            // Whoever is to be told waits, or has been told already that the connection broke.
+            let _ = go.send(at);
+            finished.push(runner);
+        }
+        let mut told = Vec::new();
+        for runner in finished {
+            told.push(runner.await.map_err(|e| failed(e.to_string(), false))?);
+        }
+        self.shared.relays().extend(relays);
+        Ok(Race {
+            branches: told,
+            spread,
+        })
+    }
+
+    /// Runs one branch of a race. What is not answered ends it.
+    async fn branch(
+        &self,
+        http: &reqwest::Client,
+        requests: &[Request],
+        mut released: oneshot::Receiver<Instant>,
+        since: Instant,
+    ) -> Vec<Raced> {
+        let mut told = Vec::new();
+        for (index, request) in requests.iter().enumerate() {
+            let began = Instant::now();
+            let sent = match index {
+                0 => self.once(http, request).await,
+                _ => self.once(&self.http, request).await,
+            };
+            let ended = Instant::now();
+            // The first one was kept back for a while.
+            let began = match index {
+                0 => (&mut released).await.unwrap_or(began),
+                _ => began,
+            };
+            let deferred = matches!(&sent, Ok(r) if self.tolerate.allow(r.status));
+            let sent = match sent {
+                Ok(response) if deferred => {
+                    tokio::time::sleep(pause(&response, 0)).await;
+                    let sent = self.send(request, since).await;
+                    sent.map(|(exchange, response)| (exchange.deferred + 1, response))
+                }
+                sent => sent.map(|response| (0, Arc::new(response))),
+            };
+            let ended = if deferred { Instant::now() } else { ended };
+            let (deferred, response) = match &sent {
+                Ok((deferred, response)) => (*deferred, Some(response.clone())),
+                Err(_) => (0, None),
+            };
+            told.push(Raced {
+                exchange: Exchange {
+                    request: request.clone(),
+                    response,
+                    started: began.saturating_duration_since(since),
+                    took: ended.saturating_duration_since(began),
+                    deferred,
+                },
+                error: sent.err(),
+            });
+            if told.last().is_some_and(|raced| raced.error.is_some()) {
+                break;
+            }
+        }
+        told
     }
 
     /// The exchange of a request that was sent and not answered.

@@ -14,7 +14,7 @@ mod render;
 pub mod symbols;
 mod toxiproxy;
 
-pub use client::{Client, ClientError, Limits, is_loopback_url};
+pub use client::{Client, ClientError, Limits, Race, Raced, is_loopback_url};
 pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
 pub use hooks::{Hooked, Hooks};
 pub use injector::{Disturbance, Eventually, Injector, InjectorError};

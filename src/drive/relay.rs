@@ -27,6 +27,27 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 const PIECES: usize = 8;
 const PAUSE: Duration = Duration::from_millis(4);
 
+/// A request that is kept back.
+#[derive(Debug)]
+pub(super) struct Held {
+    client: UnixStream,
+    server: TcpStream,
+    request: Vec<u8>,
+}
+
+impl Held {
+    /// Lets the request go.
+    pub async fn release(&mut self) -> io::Result<()> {
+        self.server.write_all(&self.request).await
+    }
+
+    /// Passes on the answer, and whatever else is said, until both have done.
+    pub async fn answer(mut self) -> io::Result<()> {
+        copy_bidirectional(&mut self.client, &mut self.server).await?;
+        Ok(())
+    }
+}
+
 /// A relay to one server, for one request at a time.
 #[derive(Debug)]
 pub(super) struct Relay {
@@ -87,13 +108,27 @@ impl Relay {
         self.connected.store(false, Ordering::SeqCst);
     }
 
-    /// Passes on one request as a delivery has it. Returns once the fault has happened.
-    pub async fn carry(&self, delivery: Delivery) -> io::Result<()> {
+    /// Takes one request, whole, and keeps it back. The connection that it will go over stands.
+    pub async fn hold(&self) -> io::Result<Held> {
         let (mut client, _) = self.listener.accept().await?;
         let (host, port) = &self.upstream;
         let mut server = TcpStream::connect((host.as_str(), *port)).await?;
         server.set_nodelay(true)?;
         let request = self.collect(&mut client, &mut server).await?;
+        Ok(Held {
+            client,
+            server,
+            request,
+        })
+    }
+
+    /// Passes on one request as a delivery has it. Returns once the fault has happened.
+    pub async fn carry(&self, delivery: Delivery) -> io::Result<()> {
+        let Held {
+            mut client,
+            mut server,
+            request,
+        } = self.hold().await?;
         match delivery {
             Delivery::Cut(cut) => {
                 let sent = match cut {

@@ -15,6 +15,7 @@ use super::archer::Archer;
 use super::faults::{Fault, MOST_OPEN, Mix, Sent, arriving, choose, failing};
 use super::generator::Prepared;
 use super::plan::{Delivery, Effect, Step};
+use super::races::against;
 use super::rehearsal::{Rehearsed, rehearse_step};
 use super::rota::Turn;
 
@@ -140,6 +141,7 @@ impl Draft {
                 of: original.id,
                 lost,
             },
+            lane: None,
         };
         self.next_step += 1;
         self.left = self.left.saturating_sub(1);
@@ -238,6 +240,26 @@ fn wanted(prepared: &Prepared, turn: &Turn, rng: &mut TestRng) -> Vec<Wanted> {
         .collect()
 }
 
+impl NextMove {
+    /// The first of some steps; the others come next whatever happens, and then the draft is as it is given.
+    fn one_by_one(&self, steps: Vec<Step>, draft: Draft) -> Option<Move> {
+        let mut after = Arc::new(draft);
+        let mut first = None;
+        for step in steps.into_iter().rev() {
+            if let Some(next) = first.take() {
+                let mut meanwhile = self.draft.as_ref().clone();
+                meanwhile.held = Some(Arc::new(next));
+                after = Arc::new(meanwhile);
+            }
+            first = Some(Move {
+                step,
+                after: after.clone(),
+            });
+        }
+        first
+    }
+}
+
 /// The strategy of the next step; nothing where no rule at all can be tried.
 #[derive(Debug)]
 pub(super) struct NextMove {
@@ -291,8 +313,17 @@ impl Strategy for NextMove {
             });
         let Some(delivery) = failing else {
             step.delivery = fault.and_then(arriving).unwrap_or_default();
-            let after = Arc::new(draft);
-            return Ok(Just(Some(Move { step, after })));
+            let races = prepared.options.races;
+            let alone = fault.is_some()
+                || races.permille == 0
+                || self.draft.setup > 0
+                || runner.rng().random_range(0..1000) >= races.permille
+                || self.draft.mirror == draft.mirror;
+            let steps = match alone {
+                true => vec![step],
+                false => against(prepared, runner, &self.draft.mirror, step, &mut draft),
+            };
+            return Ok(Just(self.one_by_one(steps, draft)));
         };
         if matches!(delivery, Delivery::Link { .. }) && delivery.effect() == Effect::Told {
             step.delivery = delivery;
@@ -303,6 +334,7 @@ impl Strategy for NextMove {
             id,
             action: step.action.clone(),
             delivery,
+            lane: None,
         };
         let unanswered = !matches!(delivery, Delivery::Malformed(_) | Delivery::KeyOf { .. });
         if unanswered && prepared.model.rules[step.action.rule].key().is_some() {

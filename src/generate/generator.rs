@@ -20,7 +20,8 @@ use super::draft::{Begin, Draft, Move, NextMove};
 use super::faults::Faults;
 use super::invalid::invalid_values;
 use super::learn::learn;
-use super::plan::Plan;
+use super::plan::{Plan, Step, taken};
+use super::races::Races;
 use super::recipe::Recipe;
 use super::rehearsal::start;
 use super::rota::{ROUND, Rest, Turn};
@@ -40,6 +41,8 @@ pub struct Options {
     pub accounts: Vec<(KindId, usize)>,
     /// What goes wrong between the clients and the server.
     pub faults: Faults,
+    /// What is sent at the same instant.
+    pub races: Races,
 }
 
 impl Options {
@@ -251,6 +254,15 @@ impl Generator {
                     false => plan.steps.push(chosen.step),
                 }
             }
+        }
+        // What remains of a race that the plan had no room for.
+        let races: Vec<usize> = taken(&plan.steps).map(<[Step]>::len).collect();
+        let mut at = 0;
+        for steps in races {
+            if steps == 1 {
+                plan.steps[at].lane = None;
+            }
+            at += steps;
         }
         (plan, reached)
     }

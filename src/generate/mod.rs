@@ -11,6 +11,7 @@ mod generator;
 mod invalid;
 mod learn;
 mod plan;
+mod races;
 mod recipe;
 mod rehearsal;
 mod rota;
@@ -21,7 +22,10 @@ mod ways;
 pub use faults::{Fault, Faults, UnknownFault};
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
-pub use plan::{Close, Cut, Damage, Delivery, Effect, LinkFault, LinkName, Plan, Step};
+pub use plan::{
+    Close, Cut, Damage, Delivery, Effect, Lane, LinkFault, LinkName, Plan, Step, taken,
+};
+pub use races::Races;
 pub use rehearsal::{
     Coverage, Rehearsed, give, needed_accounts, rehearse, rehearse_step, rehearse_strictly, start,
 };

@@ -26,6 +26,19 @@ pub struct Step {
     pub action: Action,
     /// How its request is delivered.
     pub delivery: Delivery,
+    /// Where it stands in a race, if it is part of one.
+    pub lane: Option<Lane>,
+}
+
+/// A place in a race. Steps that follow each other and are of the same race make it up: its branches begin at the same
+/// instant, and the steps of a branch follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    /// Which race: the id of its first step, as it was drawn.
+    pub race: u32,
+    /// Which branch.
+    pub branch: u8,
 }
 
 /// How a request is delivered. What is not `Once` is a fault.
@@ -352,13 +365,24 @@ impl Plan {
     }
 }
 
+/// The steps as they are taken: one by one, and those of a race together.
+pub fn taken(steps: &[Step]) -> impl Iterator<Item = &[Step]> {
+    steps.chunk_by(|one, other| one.lane.is_some() && one.race() == other.race())
+}
+
 impl Step {
+    /// The race that it is part of.
+    pub fn race(&self) -> Option<u32> {
+        self.lane.map(|lane| lane.race)
+    }
+
     /// A step that is delivered as clients do.
     pub fn new(id: u32, action: Action) -> Step {
         Step {
             id,
             action,
             delivery: Delivery::Once,
+            lane: None,
         }
     }
 

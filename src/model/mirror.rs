@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
 use super::value::{Handle, KindId, Value};
 
@@ -85,6 +86,18 @@ impl Mirror {
     /// Whether nothing was ever created.
     pub fn is_empty(&self) -> bool {
         self.state.kinds.iter().all(OrdMap::is_empty)
+    }
+
+    /// The entities that came into being since another state of this mirror, or changed.
+    pub fn changed_since(&self, before: &Mirror) -> Vec<Handle> {
+        let kinds = before.state.kinds.iter().zip(&self.state.kinds);
+        let changes = kinds.flat_map(|(before, after)| before.diff(after));
+        let changed = changes.filter_map(|change| match change {
+            DiffItem::Add(handle, _) => Some(*handle),
+            DiffItem::Update { new, .. } => Some(*new.0),
+            DiffItem::Remove(..) => None,
+        });
+        changed.collect()
     }
 
     /// The value of a global, by its position.

@@ -4,6 +4,7 @@
 pub mod curl;
 #[cfg(test)]
 mod fixture;
+mod lanes;
 mod learned;
 mod paint;
 mod portable;

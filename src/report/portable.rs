@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::paint::is_unsafe;
-use crate::generate::{Delivery, Plan, Step};
+use crate::generate::{Delivery, Lane, Plan, Step};
 use crate::model::action::{Action, Actor, Picked};
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Model};
@@ -40,6 +40,9 @@ pub(super) struct PortableStep {
     /// How it is delivered, where that is not as clients do.
     #[serde(default, skip_serializing_if = "is_plain_delivery")]
     pub delivery: Delivery,
+    /// Where it stands in a race.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<Lane>,
 }
 
 fn is_plain_delivery(delivery: &Delivery) -> bool {
@@ -120,6 +123,7 @@ fn write_step(model: &Model, step: &Step) -> PortableStep {
             .map(|(arg, value)| (arg.name.to_string(), write_value(model, value)))
             .collect(),
         delivery: step.delivery,
+        lane: step.lane,
     }
 }
 
@@ -345,6 +349,7 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
         id: step.id,
         action,
         delivery: step.delivery,
+        lane: step.lane,
     })
 }
 

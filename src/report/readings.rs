@@ -102,6 +102,15 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
             ),
             edit: None,
         },
+        Finding::NoOrder(_) => Readings {
+            api: "it looks at what there is, and then changes it, as if nobody could have changed it meanwhile: a lock, a \
+                  transaction or a unique index is missing."
+                .to_owned(),
+            model: "each answer is right by itself, so look at the rule that says what excludes the other: does it \
+                    have to hold at every moment?"
+                .to_owned(),
+            edit: None,
+        },
         Finding::Silence { .. } => Readings {
             api: "it gives no answer where it should: whatever serves the request dies of it, or waits for something \
                   that never comes. Its log says why."

@@ -3,7 +3,7 @@
 
 use crate::check::{CheckId, Finding, Parts};
 use crate::drive::history::Exchange;
-use crate::generate::Step;
+use crate::generate::{Step, taken};
 use crate::model::Model;
 use crate::model::value::Handle;
 use crate::shrink::{Counterexample, Standing};
@@ -54,6 +54,12 @@ pub(super) fn headline(id: &CheckId) -> String {
             format!("the answer to {rule} is none that the API describes")
         }
         CheckId::Invariant { name, rule } => format!("{name} does not hold after {rule}"),
+        CheckId::Order { rules } => {
+            format!(
+                "no order explains what was answered at once: {}",
+                rules.join(", ")
+            )
+        }
         CheckId::Malformed { rule } => {
             format!("{rule} must be refused where it is no proper request")
         }
@@ -95,11 +101,11 @@ pub(super) fn shown(exchange: &Exchange) -> String {
     status.map_or("no answer".into(), |status| status.to_string())
 }
 
-struct Teller<'a> {
-    scene: &'a Scene<'a>,
-    style: Style,
+pub(super) struct Teller<'a> {
+    pub scene: &'a Scene<'a>,
+    pub style: Style,
     /// Whether line numbers, seeds and counts are left out.
-    lasting: bool,
+    pub lasting: bool,
 }
 
 impl Teller<'_> {
@@ -140,6 +146,10 @@ impl Teller<'_> {
                 format!("The API's own description (conformance) speaks of {rule}, at")
             }
             CheckId::Invariant { name, .. } => format!("The invariant {name} says"),
+            CheckId::Order { .. } => {
+                "What is done at once must come to the same as one after the other, in some order, by the rules"
+                    .to_owned()
+            }
             CheckId::Malformed { rule } => {
                 format!("What is no JSON cannot be taken for a request, at {rule}")
             }
@@ -182,6 +192,7 @@ impl Teller<'_> {
             match alike {
                 0 | 1 => {
                     out.push_str(&self.step(first));
+                    out.push_str(&self.failing(first));
                     from += 1;
                 }
                 _ => {
@@ -190,10 +201,33 @@ impl Teller<'_> {
                 }
             }
         }
-        for step in &self.scene.found.plan.steps {
-            out.push_str(&self.step(step));
+        for steps in taken(&self.scene.found.plan.steps) {
+            match steps {
+                [step] => {
+                    out.push_str(&self.step(step));
+                    out.push_str(&self.failing(step));
+                }
+                race => out.push_str(&self.race(race)),
+            }
         }
         out
+    }
+
+    /// What is wrong, if it is this step at which it fails.
+    pub(super) fn failing(&self, step: &Step) -> String {
+        let found = self.scene.found;
+        match found.history.of_step(step.id) {
+            Some(exchange) if step.id == found.violation.step => {
+                self.failure(exchange, self.by_read())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Whether it was not the step's own answer that showed it.
+    fn by_read(&self) -> bool {
+        let shown = self.scene.shown_by();
+        shown.is_some_and(|(_, read)| read) || self.scene.found.violation.event.is_none()
     }
 
     /// Steps of the set-up that do the same, in one.
@@ -234,7 +268,7 @@ impl Teller<'_> {
             .collect()
     }
 
-    fn step(&self, step: &Step) -> String {
+    pub(super) fn step(&self, step: &Step) -> String {
         let scene = self.scene;
         let rule = &scene.model.rules[step.action.rule];
         let (picks, args) = scene.particulars(step);
@@ -260,9 +294,11 @@ impl Teller<'_> {
             out.push_str(&format!("{INDENT}{}\n", self.style.dim("(not sent)")));
             return out;
         };
-        let by_read =
-            scene.shown_by().is_some_and(|(_, read)| read) || scene.found.violation.event.is_none();
-        let wrong = failing && !by_read;
+        let disputed = match &scene.found.violation.finding {
+            Finding::NoOrder(dispute) => dispute.core.contains(&step.id),
+            _ => failing,
+        };
+        let wrong = disputed && !self.by_read();
         let status = exchange.status();
         let mark = match wrong {
             true => self.style.bad("✗"),
@@ -280,9 +316,6 @@ impl Teller<'_> {
             text.push_str(&format!("  {}", self.style.dim(&scene.body(exchange, 3))));
         }
         out.push_str(&self.style.wrap(&text, INDENT, DEEPER));
-        if failing {
-            out.push_str(&self.failure(exchange, by_read));
-        }
         out
     }
 
@@ -312,6 +345,7 @@ impl Teller<'_> {
                     &self.pair("came", &format!("{observed} {}", scene.body(exchange, 12))),
                 );
             }
+            Finding::NoOrder(dispute) => out.push_str(&self.dispute(dispute)),
             Finding::Silence { reason } => {
                 out.push_str(&self.pair("expected", "an answer"));
                 out.push_str(&self.pair("came", &format!("none: {}", scene.text(reason))));
@@ -404,7 +438,7 @@ impl Teller<'_> {
         out
     }
 
-    fn pair(&self, label: &str, text: &str) -> String {
+    pub(super) fn pair(&self, label: &str, text: &str) -> String {
         let first = format!("{INDENT}{label:<10}");
         self.style.wrap(text, &first, &format!("{INDENT}{:10}", ""))
     }
@@ -540,10 +574,10 @@ impl Teller<'_> {
 }
 
 /// What stands in front of the lines of a step.
-const INDENT: &str = "        ";
+pub(super) const INDENT: &str = "        ";
 const DEEPER: &str = "            ";
 
-fn number(text: &str) -> String {
+pub(super) fn number(text: &str) -> String {
     format!("  {text:<6}")
 }
 

@@ -35,6 +35,8 @@ pub struct Summary {
     pub inconclusive: u64,
     /// Requests that were not answered, once and never again.
     pub unanswered: u64,
+    /// Races that were run, and how far apart their branches began at the median.
+    pub races: (u64, Option<Duration>),
     /// Faults that happened, by their kinds.
     pub faults: BTreeMap<Fault, u64>,
     /// Steps that were to create something, and how many of them did.
@@ -107,6 +109,14 @@ fn figures(model: &Model, s: &Summary, style: Style) -> String {
             kinds.join(", "),
             got("got through"),
             count(u64::try_from(s.worlds).unwrap_or(u64::MAX), "world"),
+        );
+        out.push_str(&style.wrap(&text, "  ", "  "));
+    }
+    if let (races @ 1.., Some(spread)) = s.races {
+        let text = format!(
+            "{}; their branches began within {} µs of each other (median).",
+            count(races, "race"),
+            spread.as_micros()
         );
         out.push_str(&style.wrap(&text, "  ", "  "));
     }
@@ -301,6 +311,7 @@ mod tests {
             skipped_steps: 0,
             inconclusive: 0,
             unanswered: 0,
+            races: (0, None),
             faults: BTreeMap::new(),
             creations: (0, 0),
             worlds: 1,

@@ -276,7 +276,7 @@ impl Reducer<'_> {
                 let mut other = kept.clone();
                 let step = other.steps.remove(from);
                 other.steps.insert(place, step);
-                if self.alike(&other, &deeds, keep) {
+                if other.races_are_whole() && self.alike(&other, &deeds, keep) {
                     kept = other;
                     break;
                 }

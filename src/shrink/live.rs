@@ -5,7 +5,7 @@ use super::counterexample::{Counterexample, Standing};
 use super::reduce::{Candidate, Goal, Keep, Reducer, renumber};
 use super::replay::{Search, Shown};
 use super::simplify::only_leaves_out;
-use crate::check::Violation;
+use crate::check::{Dispute, Finding, Violation};
 use crate::generate::Plan;
 use crate::run::{PlanRun, Runner};
 
@@ -18,6 +18,8 @@ pub struct Bounds {
     pub confirmations: u32,
     /// Runs of a plan that never fails again, before it is given up.
     pub futile: u32,
+    /// How often a plan with a race is run for it to fail.
+    pub tries: u32,
 }
 
 impl Default for Bounds {
@@ -26,12 +28,15 @@ impl Default for Bounds {
             replays: 60,
             confirmations: 2,
             futile: 10,
+            tries: 6,
         }
     }
 }
 
 /// A failure that turns out to lie earlier is boiled down anew, this often at most.
 const CUTS: usize = 6;
+/// So often the shortest race is run, to tell how often it fails.
+const MEASURED: u32 = 10;
 /// How many of the steps that are closest to the failing one are suspected first, and how that number grows.
 const SUSPECTS: usize = 2;
 const GROWTH: usize = 4;
@@ -56,6 +61,16 @@ pub async fn shrink(
             .collect(),
         entity: violation.entity,
     };
+    let mut found = found;
+    let mut bounds = bounds;
+    if !found.last_race().is_empty() {
+        bounds.replays *= bounds.tries;
+        if let Finding::NoOrder(Dispute { core, .. }) = &violation.finding
+            && let Some(last) = core.last()
+        {
+            found = found.ending_with(*last);
+        }
+    }
     let mut search = Search::new(runner, violation.id.clone(), bounds);
     let reducer = Reducer::new(&model, runner.start());
     // A rehearsal knows only of entities that it can foresee.
@@ -66,7 +81,7 @@ pub async fn shrink(
         }),
         ..reducer.applicable(&found)
     };
-    if known.steps.last().map(|s| s.id) == Some(violation.step) {
+    if known.steps.last() == found.steps.last() {
         let mut late = violation.at_end;
         for _ in 0..CUTS {
             let before = known.steps.len();
@@ -79,6 +94,7 @@ pub async fn shrink(
             }
         }
         search.without_faults(&reducer).await;
+        search.fewer_rivals(&reducer).await;
     } else {
         search.fails(&found).await;
     }
@@ -100,6 +116,9 @@ impl Search<'_> {
             if self.earlier.is_some() {
                 return;
             }
+        }
+        if !found.last_race().is_empty() && self.races(reducer, found, &loose, &strict).await {
+            return;
         }
         let shortest = reducer.shorten(found, &loose);
         let effective = reducer.shorten(found, &strict);
@@ -150,6 +169,92 @@ impl Search<'_> {
             self.suspect(reducer, &strict, &effective, &whole).await;
         }
         self.tidy(reducer, &loose, shortest != effective).await;
+    }
+
+    /// The way down of what runs at once at the end: as a sequence if that fails, too, and otherwise with what runs against
+    /// each other, and as little else as that needs.
+    async fn races(
+        &mut self,
+        reducer: &Reducer<'_>,
+        found: &Candidate,
+        loose: &Goal,
+        strict: &Goal,
+    ) -> bool {
+        let sequence = found.clone().in_sequence();
+        for goal in [loose, strict] {
+            let shortest = reducer.shorten(&sequence, goal);
+            let simplest = reducer.canonical(&shortest, goal, Keep::Effects, true);
+            if self.fails(&simplest).await {
+                self.tidy(reducer, loose, false).await;
+                return true;
+            }
+        }
+        let rivals: Vec<u32> = found.last_race().iter().map(|s| s.id).collect();
+        let Some(kept) = reducer.shortened_with(loose, found, &rivals) else {
+            return false;
+        };
+        let simpler = reducer.canonical(&kept, loose, Keep::Effects, true);
+        if !self.fails(&simpler).await && !self.fails(&kept).await {
+            return false;
+        }
+        // Which of the others it takes.
+        for id in rivals.iter().rev() {
+            let Some(best) = self.best() else { return true };
+            let mut fewer = best.clone();
+            fewer.steps.retain(|s| s.id != *id);
+            if fewer.steps.last() != best.steps.last() || fewer.steps.len() == best.steps.len() {
+                continue;
+            }
+            let fewer = reducer.applicable(&fewer);
+            let left: Vec<u32> = fewer.last_race().iter().map(|s| s.id).collect();
+            let Some(goal) = reducer.goal(&fewer, false) else {
+                continue;
+            };
+            if let Some(kept) = reducer.shortened_with(&goal, &fewer, &left) {
+                self.fails(&kept).await;
+            }
+        }
+        // Who waits for whom.
+        let Some(best) = self.best() else { return true };
+        for step in best.last_race().iter().skip(1) {
+            let Some(mut narrower) = self.best() else {
+                return true;
+            };
+            let before = best
+                .last_race()
+                .iter()
+                .take_while(|s| s.id != step.id)
+                .last();
+            let Some(lane) = before.and_then(|s| s.lane) else {
+                continue;
+            };
+            for other in narrower.steps.iter_mut().filter(|s| s.id == step.id) {
+                other.lane = Some(lane);
+            }
+            if narrower.clone().normal().last_race().len() == best.last_race().len() {
+                self.fails(&narrower).await;
+            }
+        }
+        if let Some(best) = self.best()
+            && let Some(goal) = reducer.goal(&best, false)
+        {
+            self.drop_singly(reducer, &goal).await;
+            self.polish(reducer, &goal).await;
+        }
+        true
+    }
+
+    /// Has one principal run against himself, where it takes no two.
+    async fn fewer_rivals(&mut self, reducer: &Reducer<'_>) {
+        let Some(best) = self.best().filter(|best| !best.last_race().is_empty()) else {
+            return;
+        };
+        if let Some(goal) = reducer.goal(&best, false) {
+            let fewer = reducer.fewer_entities(&best, &goal);
+            if fewer.last_race().len() == best.last_race().len() && self.fails(&fewer).await {
+                self.drop_singly(reducer, &goal).await;
+            }
+        }
     }
 
     /// Drops what a looser goal admits to be dropped, and simplifies what is left.
@@ -343,6 +448,8 @@ async fn finish(
     };
     let mut shown = None;
     let wanted = match was_best {
+        // How often it fails is worth knowing where that is a matter of luck.
+        true if !numbered.last_race().is_empty() => search.bounds.confirmations.max(MEASURED),
         true => search.bounds.confirmations,
         false => search.bounds.futile.saturating_sub(search.replays).max(1),
     };
@@ -356,7 +463,7 @@ async fn finish(
             }
             // It does not fail every time: more runs tell how often.
             Shown::Nothing | Shown::Inconclusive(_) | Shown::Broken(_)
-                if was_best && extra == 0 =>
+                if was_best && extra == 0 && wanted < MEASURED =>
             {
                 extra = 8;
             }

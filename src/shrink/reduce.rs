@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::generate::{Delivery, Step, rehearse_strictly};
+use crate::generate::{Delivery, Lane, Step, rehearse_strictly, taken};
 use crate::model::Model;
 use crate::model::action::{Actor, Outcome, Picked};
 use crate::model::mirror::Mirror;
@@ -35,6 +35,58 @@ impl Candidate {
                 step.action.clone_from(&original.action);
             }
         }
+        self
+    }
+
+    /// Whether the steps of every race follow each other.
+    pub(super) fn races_are_whole(&self) -> bool {
+        let mut races: Vec<u32> = taken(&self.steps).filter_map(|s| s[0].race()).collect();
+        races.sort_unstable();
+        races.windows(2).all(|two| two[0] != two[1])
+    }
+
+    /// The steps that run against others at the end.
+    pub(super) fn last_race(&self) -> &[Step] {
+        let last = taken(&self.steps).last();
+        last.filter(|steps| steps.len() > 1).unwrap_or_default()
+    }
+
+    /// The candidate whose races have two branches at least: what runs against nothing is no race.
+    pub(super) fn normal(mut self) -> Candidate {
+        let alone = |steps: &[Step]| steps.iter().all(|s| s.lane == steps[0].lane);
+        let alone: Vec<u32> = taken(&self.steps)
+            .filter(|steps| alone(steps))
+            .flatten()
+            .map(|step| step.id)
+            .collect();
+        for step in self.steps.iter_mut().filter(|s| alone.contains(&s.id)) {
+            step.lane = None;
+        }
+        self
+    }
+
+    /// The candidate without races: what ran at once comes one by one.
+    pub(super) fn in_sequence(mut self) -> Candidate {
+        for step in &mut self.steps {
+            step.lane = None;
+        }
+        self
+    }
+
+    /// The candidate whose last race ends with a step, with which its answers disagree. What came after that in its branch
+    /// is left out.
+    pub(super) fn ending_with(mut self, id: u32) -> Candidate {
+        let Some(place) = self.last_race().iter().position(|s| s.id == id) else {
+            return self;
+        };
+        let from = self.steps.len() - self.last_race().len();
+        let step = self.steps.remove(from + place);
+        let mut index = 0;
+        self.steps.retain(|other| {
+            index += 1;
+            index <= from + place || other.lane != step.lane
+        });
+        self.steps.push(step);
         self
     }
 
@@ -475,6 +527,23 @@ pub fn renumber(candidate: &Candidate) -> Candidate {
         let mut step = rename(step, &mut moved);
         step.id = ids.get(&step.id).copied().unwrap_or(step.id);
         step.delivery = (step.delivery).renumbered(|of| ids.get(&of).copied().unwrap_or(of));
+        if let Some(lane) = step.lane {
+            let race = (candidate.steps.iter()).filter(|s| s.race() == Some(lane.race));
+            let mut branches: Vec<u8> = race.clone().filter_map(|s| Some(s.lane?.branch)).collect();
+            let first = race
+                .map(|s| s.id)
+                .next()
+                .and_then(|id| ids.get(&id).copied());
+            let mut seen = BTreeSet::new();
+            branches.retain(|branch| seen.insert(*branch));
+            let place = branches.iter().position(|branch| *branch == lane.branch);
+            step.lane = Some(Lane {
+                race: first.unwrap_or(lane.race),
+                branch: place
+                    .and_then(|p| u8::try_from(p).ok())
+                    .unwrap_or(lane.branch),
+            });
+        }
         for arg in &mut step.action.args {
             *arg = arg.rewrite(&mut |value| match value {
                 Value::Fresh(prefix, n) => {

@@ -76,6 +76,7 @@ pub(super) async fn run(
         model.clone(),
         Options {
             faults,
+            races: arguments.races.races()?,
             ..Options::default()
         },
     );

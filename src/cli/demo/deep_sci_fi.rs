@@ -71,6 +71,7 @@ pub(super) async fn run(
         Options {
             accounts: accounts.clone(),
             faults,
+            races: arguments.races.races()?,
             ..Options::default()
         },
     );

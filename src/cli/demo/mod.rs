@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::run::{driven, ending, summarise};
 use super::terminal::Terminal;
-use super::{Ending, Failure, FaultOptions, seeds};
+use super::{Ending, Failure, FaultOptions, RaceOptions, seeds};
 use crate::campaign;
 use crate::generate::Generator;
 use crate::model::Model;
@@ -57,6 +57,8 @@ pub(super) struct Arguments {
     database: Option<String>,
     #[command(flatten)]
     faults: FaultOptions,
+    #[command(flatten)]
+    races: RaceOptions,
     /// The seeds, one plan each
     #[arg(long, value_name = "A..B", default_value = "0..25", value_parser = seeds)]
     seeds: std::ops::Range<u64>,
