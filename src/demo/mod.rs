@@ -3,3 +3,4 @@
 
 pub mod agent_service;
 pub mod deep_sci_fi;
+pub mod marketplace;

@@ -3,6 +3,7 @@
 
 mod agent_service;
 mod deep_sci_fi;
+mod marketplace;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ enum Api {
     DeepSciFi,
     /// Agents with memory, messages and an archive; its bugs lose in a crash what was acknowledged
     AgentService,
+    /// Keys that pay for sessions with language models; its bugs need requests that run at once
+    Marketplace,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +78,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     match arguments.api {
         Api::DeepSciFi => deep_sci_fi::run(arguments, faults, terminal).await,
         Api::AgentService => agent_service::run(arguments, faults, terminal).await,
+        Api::Marketplace => marketplace::run(arguments, faults, terminal).await,
     }
 }
 

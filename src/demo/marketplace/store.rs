@@ -1,0 +1,232 @@
+//! The SQLite file: users, their API keys and chats, and which session of a key is the active one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::credentials::Key;
+use super::errors::Refusal;
+
+/// Dropped without a commit, it is rolled back.
+pub(super) type Tx = Transaction<'static, Sqlite>;
+
+/// Reads never wait for the writer (WAL), but each needs a connection of its own.
+const READERS: u32 = 4;
+/// SQLite has one writer anyway, and queueing for its connection keeps "database is locked" out of reach.
+const WRITERS: u32 = 1;
+/// How long a request waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TABLES: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS users (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, token_hash TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE IF NOT EXISTS api_keys (
+        position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, name TEXT NOT NULL,
+        prefix TEXT NOT NULL, secret_hash TEXT NOT NULL, is_active INTEGER NOT NULL DEFAULT 1)",
+    "CREATE INDEX IF NOT EXISTS api_keys_by_prefix ON api_keys (prefix)",
+    "CREATE INDEX IF NOT EXISTS api_keys_by_user ON api_keys (user_id)",
+    "CREATE TABLE IF NOT EXISTS sessions (
+        position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, api_key_id TEXT NOT NULL, model TEXT NOT NULL,
+        chats INTEGER NOT NULL DEFAULT 0, is_active INTEGER NOT NULL DEFAULT 1)",
+    // The upstream of this process knows none of an earlier one's.
+    "UPDATE sessions SET is_active = 0",
+    "CREATE TABLE IF NOT EXISTS chats (
+        position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, title TEXT NOT NULL,
+        last_sequence INTEGER NOT NULL DEFAULT 0, is_archived INTEGER NOT NULL DEFAULT 0)",
+    "CREATE INDEX IF NOT EXISTS chats_by_user ON chats (user_id)",
+    "CREATE TABLE IF NOT EXISTS messages (
+        id TEXT PRIMARY KEY, chat_id TEXT NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL,
+        sequence INTEGER NOT NULL, UNIQUE (chat_id, sequence))",
+];
+const ONE_ACTIVE: &str = "CREATE UNIQUE INDEX IF NOT EXISTS one_active_session_per_key
+    ON sessions (api_key_id) WHERE is_active = 1";
+const MANY_ACTIVE: &str = "DROP INDEX IF EXISTS one_active_session_per_key";
+
+pub(super) struct Store {
+    writers: SqlitePool,
+    readers: SqlitePool,
+}
+
+/// The session that a key uses.
+pub(super) struct Active {
+    pub id: String,
+    pub model: String,
+}
+
+impl Store {
+    /// Opens the file and creates the tables that are missing. `one_active`: a key has at most one active session.
+    pub(super) async fn open(file: &Path, one_active: bool) -> Result<Self, sqlx::Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .busy_timeout(PATIENCE)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What is committed survives the process; only a failure of power takes the last moments.
+            .synchronous(SqliteSynchronous::Normal);
+        let store = Self {
+            writers: pool(WRITERS).connect_with(options.clone()).await?,
+            readers: pool(READERS).connect_with(options).await?,
+        };
+        let mut tx = store.write().await?;
+        for statement in TABLES {
+            sqlx::query(*statement).execute(&mut *tx).await?;
+        }
+        let index = if one_active { ONE_ACTIVE } else { MANY_ACTIVE };
+        sqlx::query(index).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(store)
+    }
+
+    /// A transaction that has the database for itself: what is read and counted in it holds until its commit.
+    pub(super) async fn write(&self) -> Result<Tx, sqlx::Error> {
+        self.writers.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// A transaction that sees one state of the database.
+    pub(super) async fn read(&self) -> Result<Tx, sqlx::Error> {
+        self.readers.begin().await
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+
+    /// The user with this token.
+    pub(super) async fn user(&self, token_hash: &str) -> Result<Option<String>, sqlx::Error> {
+        sqlx::query_scalar("SELECT id FROM users WHERE token_hash = ?")
+            .bind(token_hash)
+            .fetch_optional(&self.readers)
+            .await
+    }
+
+    /// The key with this prefix and secret, revoked or not. Several keys may have one prefix.
+    pub(super) async fn key(
+        &self,
+        prefix: &str,
+        secret_hash: &str,
+    ) -> Result<Option<Key>, sqlx::Error> {
+        let statement = "SELECT id, prefix FROM api_keys WHERE prefix = ? AND secret_hash = ?";
+        let row = sqlx::query(statement)
+            .bind(prefix)
+            .bind(secret_hash)
+            .fetch_optional(&self.readers)
+            .await?;
+        let key = |row: SqliteRow| {
+            Ok(Key {
+                id: row.try_get("id")?,
+                prefix: row.try_get("prefix")?,
+            })
+        };
+        row.map(key).transpose()
+    }
+
+    pub(super) async fn key_is_active(&self, id: &str) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar("SELECT is_active = 1 FROM api_keys WHERE id = ?")
+            .bind(id)
+            .fetch_one(&self.readers)
+            .await
+    }
+
+    /// The newest active session of a key: the only one, unless something slipped.
+    pub(super) async fn active_session(&self, key: &str) -> Result<Option<Active>, sqlx::Error> {
+        let statement = "SELECT id, model FROM sessions WHERE api_key_id = ? AND is_active = 1
+                         ORDER BY position DESC LIMIT 1";
+        let row = sqlx::query(statement)
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(active).transpose()
+    }
+
+    /// An active session by its id, of this key or, without one, of any.
+    pub(super) async fn session(
+        &self,
+        id: &str,
+        key: Option<&str>,
+    ) -> Result<Option<Active>, sqlx::Error> {
+        let statement = "SELECT id, model FROM sessions
+                         WHERE id = ? AND is_active = 1 AND api_key_id = COALESCE(?, api_key_id)";
+        let row = sqlx::query(statement)
+            .bind(id)
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(active).transpose()
+    }
+
+    pub(super) async fn add_session(
+        &self,
+        id: &str,
+        key: &str,
+        model: &str,
+    ) -> Result<(), Refusal> {
+        let mut tx = self.write().await?;
+        sqlx::query("INSERT INTO sessions (id, api_key_id, model) VALUES (?, ?, ?)")
+            .bind(id)
+            .bind(key)
+            .bind(model)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub(super) async fn count_chat(&self, session: &str) -> Result<(), Refusal> {
+        self.change(
+            "UPDATE sessions SET chats = chats + 1 WHERE id = ?",
+            session,
+        )
+        .await
+    }
+
+    pub(super) async fn deactivate_session(&self, id: &str) -> Result<(), Refusal> {
+        self.change("UPDATE sessions SET is_active = 0 WHERE id = ?", id)
+            .await
+    }
+
+    pub(super) async fn deactivate_sessions(&self, key: &str) -> Result<(), Refusal> {
+        self.change(
+            "UPDATE sessions SET is_active = 0 WHERE api_key_id = ?",
+            key,
+        )
+        .await
+    }
+
+    pub(super) async fn revoke_key(&self, id: &str) -> Result<(), Refusal> {
+        self.change("UPDATE api_keys SET is_active = 0 WHERE id = ?", id)
+            .await
+    }
+
+    /// A change by id, in a transaction of its own.
+    async fn change(&self, statement: &'static str, id: &str) -> Result<(), Refusal> {
+        let mut tx = self.write().await?;
+        sqlx::query(statement).bind(id).execute(&mut *tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+fn active(row: SqliteRow) -> Result<Active, sqlx::Error> {
+    Ok(Active {
+        id: row.try_get("id")?,
+        model: row.try_get("model")?,
+    })
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // Those to a file of ours do not break: a ping before each use would only cost.
+        .test_before_acquire(false)
+}
+
+pub(super) fn new_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
