@@ -44,9 +44,9 @@ impl Chat {
         let mut prompt = None;
         for message in fields.objects("messages")? {
             let role = message.required_text("role")?;
-            let content = message.text("content")?;
+            let content = message.required_text("content")?;
             match role.as_str() {
-                "user" => prompt = content,
+                "user" => prompt = Some(content),
                 "system" | "assistant" => {}
                 _ => return Err(Refusal::unprocessable("role must be a known one")),
             }

@@ -24,13 +24,6 @@ pub(super) struct Key {
     pub prefix: String,
 }
 
-impl Key {
-    /// What all keys have in common.
-    pub(super) fn start(&self) -> &str {
-        self.prefix.get(..KEY_START.len()).unwrap_or_default()
-    }
-}
-
 /// A new key's prefix and secret.
 pub(super) fn new_key() -> (String, String) {
     let varies: String = new_id().chars().take(PREFIX_VARIES).collect();

@@ -21,6 +21,9 @@ const WITHOUT_LOCK: &[Slip] = &[Slip::NoKeyLock, Slip::NoUniqueIndex, Slip::Leak
 /// How long the bill of a chat takes.
 const BILL_TAKES: Duration = Duration::from_millis(3);
 
+/// How much of a prompt `cache_by_prefix` looks at, in characters.
+const CACHED_BY: usize = 16;
+
 pub(super) type App = Arc<Gateway>;
 
 pub(super) struct Gateway {
@@ -33,8 +36,8 @@ pub(super) struct Gateway {
     sessions: Locks<RwLock<()>>,
     /// The reply of a session that waits for its bill, with `shared_slot`.
     slots: Mutex<HashMap<String, Reply>>,
-    /// Sessions by the start of a key and the model, with `cache_by_prefix`.
-    cache: Mutex<HashMap<(String, &'static str), String>>,
+    /// Echoes by the model and the start of the prompt, with `cache_by_prefix`.
+    cache: Mutex<HashMap<(&'static str, String), String>>,
 }
 
 /// A session that is used: it is not closed before this is dropped.
@@ -79,12 +82,6 @@ impl Gateway {
         key: &Key,
         model: &'static str,
     ) -> Result<Seat, Refusal> {
-        let cached = self.cached(key, model);
-        if let Some(session) = cached
-            && let Some(seat) = self.sit(&session, None).await?
-        {
-            return Ok(seat);
-        }
         // Under the lock of the key, the first attempt succeeds.
         loop {
             if let Some(active) = self.store.active_session(&key.id).await? {
@@ -97,7 +94,6 @@ impl Gateway {
                 self.close(&active.id).await?;
             }
             if let Some(seat) = self.open(key, model).await? {
-                self.cache(key, model, &seat.session);
                 return Ok(seat);
             }
         }
@@ -151,7 +147,10 @@ impl Gateway {
 
     /// Sends a prompt, and bills the reply.
     pub(super) async fn ask(&self, seat: &Seat, prompt: &str) -> Result<Reply, Refusal> {
-        let reply = self.upstream.chat(&seat.session, prompt).await?;
+        let mut reply = self.upstream.chat(&seat.session, prompt).await?;
+        if self.slips.has(Slip::CacheByPrefix) {
+            reply = self.cached(reply, prompt);
+        }
         if !self.slips.has(Slip::SharedSlot) {
             self.bill(seat).await?;
             return Ok(reply);
@@ -167,15 +166,14 @@ impl Gateway {
         self.store.count_chat(&seat.session).await
     }
 
-    fn cached(&self, key: &Key, model: &'static str) -> Option<String> {
-        let cache = locked(&self.cache);
-        cache.get(&(key.start().to_owned(), model)).cloned()
-    }
-
-    fn cache(&self, key: &Key, model: &'static str, session: &str) {
-        if self.slips.has(Slip::CacheByPrefix) {
-            let entry = (key.start().to_owned(), model);
-            locked(&self.cache).insert(entry, session.to_owned());
+    /// The same with the echo of an earlier prompt that begins alike, if there was one.
+    fn cached(&self, reply: Reply, prompt: &str) -> Reply {
+        let start = prompt.chars().take(CACHED_BY).collect();
+        let mut cache = locked(&self.cache);
+        let echo = cache.entry((reply.model, start)).or_insert(reply.echo);
+        Reply {
+            echo: echo.clone(),
+            ..reply
         }
     }
 }

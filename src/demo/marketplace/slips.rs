@@ -60,7 +60,7 @@ slips! {
     NoUniqueIndex = "no_unique_index": "neither a lock nor an index keeps a key from having two active sessions";
     LeakOnConflict = "leak_on_conflict": "without the lock; a session opened in vain is left open";
     SharedSlot = "shared_slot": "the pending replies of a session share one slot";
-    CacheByPrefix = "cache_by_prefix": "sessions are cached by the part of a key that all keys have in common";
+    CacheByPrefix = "cache_by_prefix": "replies are cached by the model and the first 16 characters of the prompt";
     CloseInFlight = "close_in_flight": "a session is closed while chats run in it";
     ForeignSessionOk = "foreign_session_ok": "a session that a chat names is not checked against its key";
     RevokedOkOnSession = "revoked_ok_on_session": "the session endpoints take keys that were revoked";

@@ -189,11 +189,13 @@ async fn close_in_flight_ends_the_chat_that_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cache_by_prefix_gives_a_session_to_another_user() {
+async fn cache_by_prefix_shows_a_prompt_to_another_user() {
     shows!(Slip::CacheByPrefix, api => {
         let (one, two) = (api.key().await, api.key().await);
-        let first = send(api.chat(&one, LLAMA, "p")).await.1;
-        send(api.chat(&two, LLAMA, "p")).await.1["session"] == first["session"]
+        let start = format!("{:.16}", one.id);
+        send(api.chat(&one, LLAMA, &format!("{start} mine"))).await;
+        let reply = send(api.chat(&two, LLAMA, &format!("{start} yours"))).await.1;
+        reply["echo"] == format!("{start} mine")
     });
 }
 
