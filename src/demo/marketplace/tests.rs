@@ -243,7 +243,7 @@ async fn the_sound_server_holds_under_a_crowd() {
         let (user, key) = (api.user().await, api.key().await);
         let other = api.key_of(&user).await;
         let chats = (0..12).map(|n: usize| {
-            let key = if n % 3 == 0 { &other } else { &key };
+            let key = if n.is_multiple_of(3) { &other } else { &key };
             send(api.chat(key, [LLAMA, MISTRAL][n % 2], &n.to_string()))
         });
         for (n, (status, body)) in all(chats.collect::<Vec<_>>()).await.iter().enumerate() {
