@@ -245,9 +245,17 @@ struct RaceOptions {
     race_width: Option<u8>,
 }
 
+/// Of the steps that change something, so many run against others where nobody says how many.
+const RACE_RATE: f64 = 0.3;
+
 impl RaceOptions {
     fn races(&self) -> Result<Races, Failure> {
-        let rate = self.races.unwrap_or(0.0);
+        self.races_or(0.0)
+    }
+
+    /// The races that are asked for; so many where nobody says anything.
+    fn races_or(&self, usual: f64) -> Result<Races, Failure> {
+        let rate = self.races.unwrap_or(usual);
         if !(0.0..=1.0).contains(&rate) {
             return Err(Failure::Usage(format!(
                 "--races is from 0 to 1, not {rate}\n  0.3 means that three of ten steps that change something run against others"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::{Arguments, drive, list, planted, shipped, until_told};
 use crate::cli::terminal::Terminal;
-use crate::cli::{Ending, Failure};
+use crate::cli::{Ending, Failure, RACE_RATE};
 use crate::demo::marketplace::{self as server, Slip};
 use crate::drive::{Client, Limits};
 use crate::generate::{Faults, Generator, Options};
@@ -59,11 +59,12 @@ pub(super) async fn run(
         model.tolerate.clone(),
         false,
     )?;
-    // What this server is about shows only in requests that run at once: races are to be on here, unless they are given.
     let generator = Generator::new(
         model.clone(),
         Options {
             faults,
+            // What this server is about shows only in requests that run at once.
+            races: arguments.races.races_or(RACE_RATE)?,
             ..Options::default()
         },
     );
