@@ -207,7 +207,7 @@ pub async fn campaign(
         }
         report.worlds = report.worlds.max(run.worlds);
         for fault in plan.all().filter(|s| run.sent(s.id)) {
-            if let Some(fault) = Fault::of(fault.delivery) {
+            if let Some(fault) = Fault::of(fault.delivery).filter(|_| fault.lane.is_none()) {
                 *report.faults.entry(fault).or_default() += 1;
             }
         }

@@ -602,6 +602,7 @@ impl<'a> Run<'a> {
         self.judge.aftermath(Some(Aftermath::Race));
         self.read(due, reads, last, false).await?;
         self.judge.aftermath(None);
+        self.judge.forget_order();
         self.overdue(reads, last).await?;
         Ok(skipped)
     }

@@ -1035,7 +1035,7 @@ impl Judge {
                     continue;
                 }
                 let Value::Text(text) = value else { continue };
-                let known = self.guarded.iter().any(|g| g.text == *text);
+                let known = (self.guarded.iter()).any(|g| g.text == *text && g.owner == *handle);
                 if text.len() >= SHORTEST_SECRET && !known {
                     self.guarded.push(Guarded {
                         text: text.clone(),
@@ -1090,26 +1090,25 @@ impl Judge {
             return;
         }
         let text = response.text();
-        let mut found = Vec::new();
-        for guarded in &self.guarded {
-            let shown = text.contains(guarded.text.as_ref())
-                || response
-                    .headers
-                    .iter()
-                    .any(|(_, v)| v.contains(guarded.text.as_ref()));
-            if !shown || made.contains(&guarded.owner) {
-                continue;
-            }
-            if guarded.private {
-                let may =
-                    to.is_some() && (to == Some(guarded.owner) || to == self.owner(guarded.owner));
-                if !may && isolation {
-                    found.push(guarded.clone());
-                }
-            } else if secrets {
-                found.push(guarded.clone());
-            }
-        }
+        let shown = self.guarded.iter().filter(|guarded| {
+            let shown = |text: &str| text.contains(guarded.text.as_ref());
+            shown(&text) || response.headers.iter().any(|(_, value)| shown(value))
+        });
+        let shown: Vec<&Guarded> = shown.collect();
+        // Two may have the same: whoever may see the one text may see the other.
+        let may = |guarded: &Guarded| {
+            let own = to == Some(guarded.owner) || to == self.owner(guarded.owner);
+            made.contains(&guarded.owner) || guarded.private && to.is_some() && own
+        };
+        let permitted = |text: &str| shown.iter().any(|g| *g.text == *text && may(g));
+        let looked_for = |guarded: &Guarded| match guarded.private {
+            true => isolation,
+            false => secrets,
+        };
+        let found = shown
+            .iter()
+            .filter(|g| looked_for(g) && !permitted(&g.text));
+        let found: Vec<Guarded> = found.map(|guarded| (*guarded).clone()).collect();
         for guarded in found {
             let kind = self.model.kind(guarded.owner.kind);
             let field = format!("{}.{}", kind.name, kind.fields[guarded.field].name);

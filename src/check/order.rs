@@ -71,10 +71,15 @@ pub(super) fn orders(world: &Judge, ran: &[&Ran<'_>]) -> Order {
     }
     let core = (0..ran.len()).filter(|index| ignored & 1 << index == 0);
     let (order, next) = search.furthest;
+    let first = match order.is_empty() {
+        true => Vec::new(),
+        false => search.first,
+    };
     Order::None(Dispute {
         core: core.map(|index| ran[index].step.id).collect(),
         order: order.into_iter().map(|index| ran[index].step.id).collect(),
         next,
+        first,
     })
 }
 
@@ -90,6 +95,8 @@ struct Search<'a> {
     path: Vec<usize>,
     /// The longest order so far, and what contradicts it.
     furthest: (Vec<usize>, Vec<Contradiction>),
+    /// What contradicts those that could not come first.
+    first: Vec<Contradiction>,
 }
 
 impl<'a> Search<'a> {
@@ -101,6 +108,7 @@ impl<'a> Search<'a> {
             ends: Vec::new(),
             path: Vec::new(),
             furthest: (Vec::new(), Vec::new()),
+            first: Vec::new(),
         }
     }
 
@@ -121,6 +129,7 @@ impl<'a> Search<'a> {
         }
         let mut contradictions = Vec::new();
         let left = |index: &usize| done & 1 << index == 0;
+        let at_first = self.path.is_empty();
         for index in (0..self.ran.len()).filter(left) {
             let one = self.ran[index];
             // What had ended before it began came before it.
@@ -149,6 +158,9 @@ impl<'a> Search<'a> {
                 }
             }
             self.path.pop();
+        }
+        if at_first && self.first.is_empty() {
+            self.first.clone_from(&contradictions);
         }
         if !contradictions.is_empty()
             && (self.furthest.1.is_empty() || self.path.len() > self.furthest.0.len())

@@ -220,6 +220,8 @@ pub struct Dispute {
     pub order: Vec<u32>,
     /// What could come next, and what the rules would have answered.
     pub next: Vec<Contradiction>,
+    /// What could not come first, where others could, and what the rules would have answered.
+    pub first: Vec<Contradiction>,
 }
 
 /// An answer that does not fit after others.

@@ -1,6 +1,7 @@
 //! Possible worlds: what the server's state may be, as far as the answers tell. One, until a request has taken effect or
 //! not and nobody knows; what is seen later drops those that it contradicts. A violation is what contradicts them all.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use crate::model::{Model, Statuses};
 
 /// More worlds than this are not told apart.
 pub const MOST_WORLDS: usize = 512;
+
+/// With so many worlds after a race, those are not told apart that only differ in what was created first.
+const MANY_WORLDS: usize = 16;
 
 /// The worlds that a run may be in. There is always one.
 #[derive(Debug)]
@@ -194,6 +198,17 @@ impl Worlds {
             }
         }
         true
+    }
+
+    /// Tells those worlds no longer apart that only differ in what was created first, where there are many. To be called
+    /// once everything was read that a race may have touched: what came first hardly ever shows later.
+    pub fn forget_order(&mut self) {
+        if self.others.len() < MANY_WORLDS {
+            return;
+        }
+        let mut seen = HashSet::from([self.first.mirror().unordered()]);
+        self.others
+            .retain(|world| seen.insert(world.mirror().unordered()));
     }
 
     /// Notes that the server failed at a step that ran at once with others.

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
+use imbl::{OrdMap, Vector};
 
 use super::value::{Handle, KindId, Value};
 
@@ -26,8 +26,37 @@ pub struct Mirror {
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct State {
-    kinds: Vec<OrdMap<Handle, Record>>,
+    kinds: Vec<Kind>,
     globals: Vec<Value>,
+}
+
+/// The entities of a kind.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+struct Kind {
+    records: OrdMap<Handle, Record>,
+    /// In which order they came into being, where that is not the order of their handles: of two steps that run at once the
+    /// later one may come first.
+    order: Option<Vector<Handle>>,
+}
+
+impl Kind {
+    fn insert(&mut self, handle: Handle, record: Record) {
+        let newest = self.records.get_max().map(|(newest, _)| *newest);
+        if self.order.is_none() && newest.is_some_and(|newest| handle < newest) {
+            self.order = Some(self.records.keys().copied().collect());
+        }
+        let known = self.records.insert(handle, record).is_some();
+        if let (Some(order), false) = (&mut self.order, known) {
+            order.push_back(handle);
+        }
+    }
+
+    fn forget(&mut self, handle: Handle) {
+        self.records.remove(&handle);
+        if let Some(order) = &mut self.order {
+            order.retain(|other| *other != handle);
+        }
+    }
 }
 
 impl Mirror {
@@ -35,7 +64,7 @@ impl Mirror {
     pub fn new(kinds: usize, globals: Vec<Value>) -> Mirror {
         Mirror {
             state: Arc::new(State {
-                kinds: vec![OrdMap::new(); kinds],
+                kinds: vec![Kind::default(); kinds],
                 globals,
             }),
         }
@@ -46,6 +75,7 @@ impl Mirror {
         self.state
             .kinds
             .get(usize::from(handle.kind.0))?
+            .records
             .get(&handle)
     }
 
@@ -56,11 +86,19 @@ impl Mirror {
 
     /// Every entity of a kind, deleted ones too, in order of creation.
     pub fn all(&self, kind: KindId) -> impl DoubleEndedIterator<Item = (Handle, &Record)> {
-        self.state
-            .kinds
-            .get(usize::from(kind.0))
-            .into_iter()
-            .flat_map(|map| map.iter().map(|(handle, record)| (*handle, record)))
+        let kind = self.state.kinds.get(usize::from(kind.0));
+        let ordered = kind.and_then(|kind| Some((kind, kind.order.as_ref()?)));
+        let as_numbered = kind.filter(|kind| kind.order.is_none()).into_iter();
+        let as_ordered = ordered.into_iter();
+        (as_numbered
+            .flat_map(|kind| kind.records.iter())
+            .map(|(handle, record)| (*handle, record)))
+        .chain(as_ordered.flat_map(|(kind, order)| {
+            let records = order
+                .iter()
+                .map(|handle| Some((*handle, kind.records.get(handle)?)));
+            records.flatten()
+        }))
     }
 
     /// The live entities of a kind, in order of creation.
@@ -75,29 +113,40 @@ impl Mirror {
         self.state
             .kinds
             .get(usize::from(kind.0))
-            .map_or(0, OrdMap::len)
+            .map_or(0, |kind| kind.records.len())
     }
 
     /// How many entities of all kinds there ever were.
     pub fn len(&self) -> usize {
-        self.state.kinds.iter().map(OrdMap::len).sum()
+        self.state.kinds.iter().map(|kind| kind.records.len()).sum()
     }
 
     /// Whether nothing was ever created.
     pub fn is_empty(&self) -> bool {
-        self.state.kinds.iter().all(OrdMap::is_empty)
+        self.state.kinds.iter().all(|kind| kind.records.is_empty())
     }
 
     /// The entities that came into being since another state of this mirror, or changed.
     pub fn changed_since(&self, before: &Mirror) -> Vec<Handle> {
         let kinds = before.state.kinds.iter().zip(&self.state.kinds);
-        let changes = kinds.flat_map(|(before, after)| before.diff(after));
+        let changes = kinds.flat_map(|(before, after)| before.records.diff(&after.records));
         let changed = changes.filter_map(|change| match change {
             DiffItem::Add(handle, _) => Some(*handle),
             DiffItem::Update { new, .. } => Some(*new.0),
             DiffItem::Remove(..) => None,
         });
         changed.collect()
+    }
+
+    /// The same mirror with its entities in the order of their handles, whichever came into being first.
+    pub fn unordered(&self) -> Mirror {
+        let mut mirror = self.clone();
+        if mirror.state.kinds.iter().any(|kind| kind.order.is_some()) {
+            for kind in &mut Arc::make_mut(&mut mirror.state).kinds {
+                kind.order = None;
+            }
+        }
+        mirror
     }
 
     /// The value of a global, by its position.
@@ -119,11 +168,9 @@ impl Mirror {
             fields: fields.into(),
             gone: false,
         };
-        if let Some(map) = Arc::make_mut(&mut self.state)
-            .kinds
-            .get_mut(usize::from(handle.kind.0))
-        {
-            map.insert(handle, record);
+        let kinds = &mut Arc::make_mut(&mut self.state).kinds;
+        if let Some(kind) = kinds.get_mut(usize::from(handle.kind.0)) {
+            kind.insert(handle, record);
         }
     }
 
@@ -132,7 +179,7 @@ impl Mirror {
         if let Some(record) = Arc::make_mut(&mut self.state)
             .kinds
             .get_mut(usize::from(handle.kind.0))
-            .and_then(|map| map.get_mut(&handle))
+            .and_then(|kind| kind.records.get_mut(&handle))
         {
             change(record);
         }
@@ -140,11 +187,9 @@ impl Mirror {
 
     /// Forgets an entity altogether.
     pub fn forget(&mut self, handle: Handle) {
-        if let Some(map) = Arc::make_mut(&mut self.state)
-            .kinds
-            .get_mut(usize::from(handle.kind.0))
-        {
-            map.remove(&handle);
+        let kinds = &mut Arc::make_mut(&mut self.state).kinds;
+        if let Some(kind) = kinds.get_mut(usize::from(handle.kind.0)) {
+            kind.forget(handle);
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::paint::inert;
 use super::story::{INDENT, Teller, number, shown};
-use crate::check::Dispute;
+use crate::check::{Contradiction, Dispute};
 use crate::drive::history::Exchange;
 use crate::generate::Step;
 
@@ -89,28 +89,38 @@ impl Teller<'_> {
         };
         out.push_str(&self.pair("no order", &text));
         for next in &dispute.next {
-            let step = self.scene.found.plan.all().find(|s| s.id == next.step);
-            let rule = step.map_or("", |s| self.scene.model.rules[s.action.rule].name.as_str());
-            let expected = next.expected.iter();
-            let expected: Vec<String> = expected
-                .map(|(outcome, statuses)| format!("{statuses} ({})", inert(outcome)))
-                .collect();
-            let must = match (next.wrong.is_empty(), expected.is_empty()) {
-                (true, false) => format!(
-                    "must answer {}, and answered {}",
-                    expected.join(" or "),
-                    next.observed
-                ),
-                _ => format!("answered what does not hold: {}", next.wrong.join("; ")),
-            };
-            let text = format!("{} {rule} {must}", next.step);
-            out.push_str(&self.pair("", &self.scene.text(&text)));
+            out.push_str(&self.pair("", &self.contradiction(next)));
+        }
+        if !dispute.first.is_empty() {
+            out.push_str(&self.pair("", "and at first"));
+        }
+        for first in &dispute.first {
+            out.push_str(&self.pair("", &self.contradiction(first)));
         }
         if dispute.core.len() < self.sent_at_once() {
             let text = format!("those of {}, whatever the others did", list(&dispute.core));
             out.push_str(&self.pair("disagree", &text));
         }
         out
+    }
+
+    /// What an answer is, and what it would have to be.
+    fn contradiction(&self, next: &Contradiction) -> String {
+        let step = self.scene.found.plan.all().find(|s| s.id == next.step);
+        let rule = step.map_or("", |s| self.scene.model.rules[s.action.rule].name.as_str());
+        let expected = next.expected.iter();
+        let expected: Vec<String> = expected
+            .map(|(outcome, statuses)| format!("{statuses} ({})", inert(outcome)))
+            .collect();
+        let must = match (next.wrong.is_empty(), expected.is_empty()) {
+            (true, false) => format!(
+                "must answer {}, and answered {}",
+                expected.join(" or "),
+                next.observed
+            ),
+            _ => format!("answered what does not hold: {}", next.wrong.join("; ")),
+        };
+        self.scene.text(&format!("{} {rule} {must}", next.step))
     }
 
     /// How many steps the race has at which it fails.

@@ -296,7 +296,10 @@ impl Teller<'_> {
         };
         let disputed = match &scene.found.violation.finding {
             Finding::NoOrder(dispute) => dispute.core.contains(&step.id),
-            _ => failing,
+            _ => match scene.shown_by() {
+                Some((shown, false)) => std::ptr::eq(shown, exchange),
+                _ => failing,
+            },
         };
         let wrong = disputed && !self.by_read();
         let status = exchange.status();

@@ -499,24 +499,30 @@ async fn finish(
                 requests: total,
             }
         }
-        // It was seen once and never again: shown as it was found.
-        None => Counterexample {
-            violation: violation.clone(),
-            plan: Plan {
-                seed: plan.seed,
-                setup: Vec::new(),
-                steps: minimal.steps,
-            },
-            history: run.history.clone(),
-            mirror: run.mirror.clone(),
-            mark: run.mark.clone(),
-            standing,
-            also: Vec::new(),
-            log: run.log.clone(),
-            seed: Some(plan.seed),
-            found_in,
-            replays: search.replays,
-            requests: total,
-        },
+        // It was seen once and never again: shown as it was then.
+        None => {
+            let (run, violation) = match search.shown.take().filter(|_| was_best) {
+                Some(shown) => *shown,
+                None => (run.clone(), violation.clone()),
+            };
+            Counterexample {
+                violation,
+                plan: Plan {
+                    seed: plan.seed,
+                    setup: Vec::new(),
+                    steps: minimal.steps,
+                },
+                history: run.history,
+                mirror: run.mirror,
+                mark: run.mark,
+                standing,
+                also: Vec::new(),
+                log: run.log,
+                seed: Some(plan.seed),
+                found_in,
+                replays: search.replays,
+                requests: total,
+            }
+        }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Search<'a> {
     cache: HashMap<(Candidate, bool), bool>,
     /// The last candidate that failed.
     best: Option<Candidate>,
+    /// What its run showed.
+    pub shown: Option<Box<(PlanRun, Violation)>>,
     /// Set when a candidate failed before its last step: the candidate up to there.
     pub earlier: Option<Candidate>,
     /// Set when other failures were in the way: the candidate without them.
@@ -50,6 +52,7 @@ impl<'a> Search<'a> {
             requests: 0,
             cache: HashMap::new(),
             best: None,
+            shown: None,
             earlier: None,
             cleaned: None,
             all_reads: false,
@@ -174,6 +177,7 @@ impl<'a> Search<'a> {
                     self.earlier = Some(best.clone());
                 }
                 self.best = Some(best);
+                self.shown = Some(shown);
                 true
             }
             Shown::Nothing | Shown::Broken(_) => false,
