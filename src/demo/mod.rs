@@ -3,4 +3,9 @@
 
 pub mod agent_service;
 pub mod deep_sci_fi;
+pub mod key_rotation;
 pub mod marketplace;
+
+mod host;
+mod slips;
+mod sqlite;

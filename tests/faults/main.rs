@@ -2,6 +2,7 @@
 
 mod agents;
 mod hooks;
+mod keys;
 mod ledger;
 mod link;
 mod process;

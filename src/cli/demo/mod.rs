@@ -3,7 +3,9 @@
 
 mod agent_service;
 mod deep_sci_fi;
+mod key_rotation;
 mod marketplace;
+mod process;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ enum Api {
     AgentService,
     /// Keys that pay for sessions with language models; its bugs need requests that run at once
     Marketplace,
+    /// Keys that are replaced by backups; its bugs lose one or make one too many, some of them only in a crash or a race
+    KeyRotation,
 }
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +83,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         Api::DeepSciFi => deep_sci_fi::run(arguments, faults, terminal).await,
         Api::AgentService => agent_service::run(arguments, faults, terminal).await,
         Api::Marketplace => marketplace::run(arguments, faults, terminal).await,
+        Api::KeyRotation => key_rotation::run(arguments, faults, terminal).await,
     }
 }
 
@@ -115,6 +120,16 @@ fn planted(names: &[&str]) -> String {
     match names.is_empty() {
         true => "no bug".to_owned(),
         false => names.join(", "),
+    }
+}
+
+/// Refuses an option that is about deep-sci-fi only.
+fn no_derived_keys(arguments: &Arguments, name: &str) -> Result<(), Failure> {
+    match arguments.derived_keys {
+        true => Err(Failure::Usage(format!(
+            "--derived-keys is about the accounts of deep-sci-fi; {name} has none"
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -8,18 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::service::{App, Service};
 use super::slips::{Slip, Slips};
 use super::store::Store;
 use super::{agents, archival, blocks, errors, messages};
+use crate::demo::host::Host;
 
 /// How long [`Server::stop`] waits for requests under way, and then again for actors to be deactivated.
 const GRACE: Duration = Duration::from_secs(2);
@@ -80,11 +77,8 @@ pub enum ServeError {
 /// A running server, on tasks of the current tokio runtime. Dropping it stops it as well, but without waiting, and
 /// without deactivating its actors.
 pub struct Server {
-    address: SocketAddr,
+    host: Host,
     app: App,
-    /// Dropping the sender is the signal.
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
     /// Held for its `Drop`: it takes the temporary database with it.
     _directory: Option<TempDir>,
 }
@@ -92,7 +86,7 @@ pub struct Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("address", &self.address)
+            .field("address", &self.address())
             .finish_non_exhaustive()
     }
 }
@@ -100,21 +94,18 @@ impl fmt::Debug for Server {
 impl Server {
     /// The address that it listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.host.address()
     }
 
     /// The origin for requests: `http://127.0.0.1:40123`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// Stops gracefully: stops accepting, lets the requests under way finish for a moment, deactivates the actors and
     /// closes the database.
     pub async fn stop(mut self) {
-        self.stop.take();
-        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
-            self.task.abort();
-        }
+        self.host.stop(GRACE).await;
         // What cannot be stored now is lost, as in a crash: there is nobody left to tell.
         let deactivated = tokio::time::timeout(GRACE, self.app.deactivate_all()).await;
         drop(deactivated);
@@ -143,30 +134,15 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
         Ok(app) => app,
         Err(source) => return Err(ServeError::Database { file, source }),
     };
-    let listen = |source| ServeError::Listen {
-        address: config.listen,
-        source,
-    };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let routes = routes(app.clone());
-    let task = tokio::spawn(async move {
-        // Small answers on kept connections would otherwise wait for the client's delayed acknowledgement. A socket
-        // that refuses the option is merely slower.
-        let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
-        let served = axum::serve(listener, routes).with_graceful_shutdown(async {
-            // An error here says that the sender was dropped, which is the signal.
-            stopped.await.ok();
-        });
-        // Its only errors are those of accepting, and it retries those by itself.
-        served.await.ok();
-    });
+    let host = Host::start(config.listen, routes(app.clone()))
+        .await
+        .map_err(|source| ServeError::Listen {
+            address: config.listen,
+            source,
+        })?;
     Ok(Server {
-        address,
+        host,
         app,
-        stop: Some(stop),
-        task,
         _directory: directory,
     })
 }

@@ -1,29 +1,18 @@
 //! The SQLite file: the actors' documents, the registry that the list goes by, and the idempotency keys.
 
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::from_str;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::errors::Refusal;
 use super::keys::Record;
 use super::list::{Item, Page, Query, Remnant};
 use super::state::{ActorState, Shown};
+use crate::demo::sqlite::Database;
 
-/// Dropped without a commit, it is rolled back.
-pub(super) type Tx = Transaction<'static, Sqlite>;
-
-/// Reads never wait for the writer (WAL), but each needs a connection of its own.
-const READERS: u32 = 4;
-/// SQLite has one writer anyway, and queueing for its connection keeps "database is locked" out of reach.
-const WRITERS: u32 = 1;
-/// How long a request waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) use crate::demo::sqlite::Tx;
 
 const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS actors (id TEXT PRIMARY KEY, state_json TEXT NOT NULL)",
@@ -37,8 +26,7 @@ const TABLES: &[&str] = &[
 ];
 
 pub(super) struct Store {
-    writers: SqlitePool,
-    readers: SqlitePool,
+    database: Database,
 }
 
 /// What the registry knows of an agent.
@@ -51,37 +39,22 @@ pub(super) struct Registered {
 impl Store {
     /// Opens the file and creates the tables that are missing.
     pub(super) async fn open(file: &Path) -> Result<Self, sqlx::Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .busy_timeout(PATIENCE)
-            .journal_mode(SqliteJournalMode::Wal)
-            // What is committed survives the process; only a failure of power takes the last moments.
-            .synchronous(SqliteSynchronous::Normal);
-        let store = Self {
-            writers: pool(WRITERS).connect_with(options.clone()).await?,
-            readers: pool(READERS).connect_with(options).await?,
-        };
-        let mut tx = store.write().await?;
-        for table in TABLES {
-            sqlx::query(*table).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(store)
+        Ok(Self {
+            database: Database::open(file, TABLES).await?,
+        })
     }
 
     /// A transaction that has the database for itself: what is read and counted in it holds until its commit.
     pub(super) async fn write(&self) -> Result<Tx, sqlx::Error> {
-        self.writers.begin_with("BEGIN IMMEDIATE").await
+        self.database.write().await
     }
 
     pub(super) async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        self.database.close().await;
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.writers.is_closed()
+        self.database.is_closed()
     }
 
     /// An actor's document; with `copies`, the copy of it that the last graceful stop made, if there is one.
@@ -94,7 +67,7 @@ impl Store {
         };
         let stored: Option<String> = sqlx::query_scalar(statement)
             .bind(id)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?;
         Ok(stored.map(|text| from_str(&text)).transpose()?)
     }
@@ -103,7 +76,7 @@ impl Store {
         let statement = "SELECT fingerprint, status, body FROM idempotency WHERE key = ?";
         let row = sqlx::query(statement)
             .bind(key)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?;
         let Some(row) = row else {
             return Ok(None);
@@ -118,12 +91,14 @@ impl Store {
 
     pub(super) async fn last_position(&self) -> Result<i64, sqlx::Error> {
         let statement = "SELECT COALESCE(MAX(position), 0) FROM registry";
-        sqlx::query_scalar(statement).fetch_one(&self.readers).await
+        sqlx::query_scalar(statement)
+            .fetch_one(&self.database.readers)
+            .await
     }
 
     /// A page of the list, and the total, out of one state of the database.
     pub(super) async fn page(&self, query: &Query) -> Result<Page, Refusal> {
-        let mut tx = self.readers.begin().await?;
+        let mut tx = self.database.read().await?;
         let after: Option<i64> = sqlx::query_scalar("SELECT position FROM registry WHERE id = ?")
             .bind(&query.cursor)
             .fetch_optional(&mut *tx)
@@ -162,7 +137,7 @@ impl Store {
     /// The whole registry, in order.
     pub(super) async fn registry(&self) -> Result<Vec<Registered>, Refusal> {
         let rows = sqlx::query("SELECT * FROM registry ORDER BY position")
-            .fetch_all(&self.readers)
+            .fetch_all(&self.database.readers)
             .await?;
         let registered = |row: &SqliteRow| {
             Ok(Registered {
@@ -173,16 +148,6 @@ impl Store {
         };
         rows.iter().map(registered).collect()
     }
-}
-
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // Those to a file of ours do not break: a ping before each use would only cost.
-        .test_before_acquire(false)
 }
 
 fn item(row: &SqliteRow) -> Result<Item, Refusal> {
