@@ -7,7 +7,7 @@ use super::target::TargetOptions;
 use super::terminal::Terminal;
 use super::{Ending, Failure, load};
 use crate::report::{self, Snapshot};
-use crate::shrink::replay;
+use crate::shrink::{replay, replays_of};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -64,7 +64,8 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         None => {
             terminal.print(&format!(
                 "{}: did not fail in {} replays",
-                snapshot.check, arguments.times
+                snapshot.check,
+                replays_of(&snapshot.plan, arguments.times)
             ));
             Ending::Held
         }

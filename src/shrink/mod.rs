@@ -16,4 +16,4 @@ mod simplify;
 pub use counterexample::{Counterexample, Standing};
 pub use live::{Bounds, shrink};
 pub use reduce::{Candidate, Goal, Keep, Reducer, renumber};
-pub use replay::replay;
+pub use replay::{replay, replays_of};

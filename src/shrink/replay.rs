@@ -189,6 +189,17 @@ impl<'a> Search<'a> {
     }
 }
 
+/// So often a race is run for it to fail.
+const LUCK: u32 = 20;
+
+/// How often a plan is run at most that is to be run so many times: more where it is a matter of luck whether it fails.
+pub fn replays_of(plan: &Plan, times: u32) -> u32 {
+    match plan.all().any(|step| step.lane.is_some()) {
+        true => times.max(LUCK),
+        false => times,
+    }
+}
+
 /// Runs a plan that is known from before, such as a committed counterexample: whether it still fails as it did.
 ///
 /// # Errors
@@ -215,7 +226,9 @@ pub async fn replay(
     let mut last = None;
     let mut failed = 0;
     let mut broken = Vec::new();
-    for _ in 0..times {
+    let mut runs = 0;
+    while runs < times || failed == 0 && runs < replays_of(plan, times) {
+        runs += 1;
         match search.run(&candidate).await {
             Shown::Failure(shown) => {
                 failed += 1;
@@ -225,7 +238,7 @@ pub async fn replay(
             Shown::Nothing | Shown::Inconclusive(_) => {}
         }
     }
-    let all_broken = broken.len() as u64 == u64::from(times);
+    let all_broken = broken.len() as u64 == u64::from(runs);
     if let (true, Some(error)) = (all_broken, broken.pop()) {
         return Err(error);
     }
@@ -243,10 +256,7 @@ pub async fn replay(
         history: run.history,
         mirror: run.mirror,
         mark: run.mark,
-        standing: Standing {
-            failed,
-            runs: times,
-        },
+        standing: Standing { failed, runs },
         seed: None,
         found_in: plan.len(),
         replays: search.replays,

@@ -1,4 +1,27 @@
 //! Requests that are sent at the same instant: what only shows then is found, explained by why no order of them fits, and
 //! boiled down to the smallest race; and a server that does one thing after the other is never blamed.
 
+mod key_rotation;
+mod marketplace;
 mod seats;
+
+use std::collections::BTreeSet;
+
+use gainsay::generate::{Races, Step, taken};
+use gainsay::shrink::Counterexample;
+
+/// Races as the command line has them where nobody says how many.
+fn racing() -> Races {
+    Races {
+        permille: 300,
+        ..Races::default()
+    }
+}
+
+/// How many branches each race of a counterexample has.
+fn branches(found: &Counterexample) -> Vec<usize> {
+    let steps: Vec<Step> = found.plan.all().cloned().collect();
+    let races = taken(&steps).filter(|steps| steps.len() > 1);
+    let branches = races.map(|race| race.iter().map(|s| s.lane).collect::<BTreeSet<_>>().len());
+    branches.collect()
+}

@@ -19,6 +19,8 @@ use gainsay::run::Runner;
 use gainsay::shrink::Counterexample;
 use serde_json::{Value, json};
 
+use super::racing;
+
 const MODEL: &str = r#"
 model: seats
 about: Seats that one may claim, and many may like.
@@ -220,13 +222,6 @@ async fn run(slips: Slips, races: Races, seeds: std::ops::Range<u64>) -> (Arc<Mo
     };
     let report = campaign(&generator, &runner, &options, &mut |_| {}).await;
     (model, report.expect("the server is there"))
-}
-
-fn racing() -> Races {
-    Races {
-        permille: 300,
-        ..Races::default()
-    }
 }
 
 /// The steps, rule by rule, those that run at once in brackets.
