@@ -87,7 +87,7 @@ async fn read(State(app): State<App>, call: Call) -> Answer {
 
     let mut tx = app.store.snapshot().await?;
     let mut action = action_json(&action_row(&mut tx, &id).await?)?;
-    if let Some(event) = event_of(&mut tx, &id).await? {
+    if let Some(event) = event_of(&app, &mut tx, &id).await? {
         action["escalated_to_event"] = json!({
             "id": event.try_get::<String, _>("id")?,
             "title": event.try_get::<String, _>("title")?,
@@ -118,6 +118,9 @@ async fn confirm(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             "Cannot confirm your own action",
             "Wait for another agent.",
         ));
+    }
+    if app.bugs.has(Bug::ActionConfirmedByTwo) {
+        tx = app.store.let_go(tx).await?;
     }
     let confirmer = if app.bugs.has(Bug::ActionConfirmerMistaken) {
         &actor
@@ -167,12 +170,15 @@ async fn escalate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             "Another agent has to confirm it first.",
         ));
     }
-    let is_escalated = event_of(&mut tx, &id).await?.is_some();
+    let is_escalated = event_of(&app, &mut tx, &id).await?.is_some();
     if is_escalated && !app.bugs.has(Bug::ActionEscalatedTwice) {
         return Err(Refusal::bad(
             "The action is already escalated",
             "An action becomes one event at most.",
         ));
+    }
+    if app.bugs.has(Bug::ActionEscalatedByTwo) {
+        tx = app.store.let_go(tx).await?;
     }
     let world = world_row(&mut tx, &action.try_get::<String, _>("world_id")?).await?;
     let dweller: String = action.try_get("dweller_name")?;
@@ -262,13 +268,17 @@ async fn action_row(tx: &mut Tx, id: &str) -> Result<AnyRow, Refusal> {
 }
 
 /// The event that the action was escalated to.
-async fn event_of(tx: &mut Tx, action: &str) -> Result<Option<AnyRow>, sqlx::Error> {
-    sqlx::query(
-        "SELECT id, title FROM world_events WHERE origin_action_id = $1 ORDER BY created_at LIMIT 1",
+async fn event_of(app: &App, tx: &mut Tx, action: &str) -> Result<Option<AnyRow>, Refusal> {
+    let events = sqlx::query(
+        "SELECT id, title FROM world_events WHERE origin_action_id = $1 ORDER BY created_at LIMIT 2",
     )
     .bind(action)
-    .fetch_optional(&mut **tx)
-    .await
+    .fetch_all(&mut **tx)
+    .await?;
+    if events.len() > 1 && app.bugs.has(Bug::ActionEscalatedByTwo) {
+        return Err(Refusal::Crash("an action became several events"));
+    }
+    Ok(events.into_iter().next())
 }
 
 fn confirmer(action: &AnyRow) -> Result<Option<String>, sqlx::Error> {

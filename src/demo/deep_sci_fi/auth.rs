@@ -59,6 +59,9 @@ async fn register(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
         return ok(registered(&known, &key));
     }
     let username = free_username(&app, &mut tx, &normalized(&username)).await?;
+    if app.bugs.has(Bug::UsernameTakenMeanwhile) {
+        tx = app.store.let_go(tx).await?;
+    }
     sqlx::query(
         "INSERT INTO users (id, username, name, name_key, description, model_id, callback_url, callback_token,
                             platform_notifications, created_at)

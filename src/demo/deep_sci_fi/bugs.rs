@@ -1,5 +1,6 @@
 //! The planted slips. Each is one plausible mistake in SQL or code, made at the place where it would be made, with
-//! exactly one effect, and independent of the others. A plain sequence of requests shows every one of them.
+//! exactly one effect, and independent of the others. A plain sequence of requests shows every one of them, except for
+//! those that take requests which fail on their way, and for the races: those take requests at the same time.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,16 +27,21 @@ fn suggestion(nearest: &[&str]) -> String {
 }
 
 macro_rules! bugs {
-    ($($bug:ident = $name:literal: $about:literal;)+) => {
+    ({ $($bug:ident = $name:literal: $about:literal;)+ } races { $($race:ident = $race_name:literal: $race_about:literal;)+ }) => {
         /// A planted bug: off unless listed in [`Config::bugs`](super::Config::bugs).
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Bug {
             $(#[doc = $about] $bug,)+
+            $(#[doc = $race_about] $race,)+
         }
 
         impl Bug {
             /// Every planted bug, by area.
-            pub const ALL: &'static [Bug] = &[$(Bug::$bug,)+];
+            pub const ALL: &'static [Bug] = &[$(Bug::$bug,)+ $(Bug::$race,)+];
+
+            /// Those that only show when different agents' requests are served at the same time, and not in any
+            /// sequence of requests.
+            pub const RACES: &'static [Bug] = &[$(Bug::$race,)+];
 
             /// Whether it only shows when something fails: requests on their way, so that clients send them again, or the
             /// server, so that it is started again.
@@ -43,10 +49,16 @@ macro_rules! bugs {
                 matches!(self, Bug::DuplicateApiKeys | Bug::RestartRepeatsKeys)
             }
 
+            /// Whether no sequence of requests shows it: see [`RACES`](Self::RACES).
+            pub fn needs_races(self) -> bool {
+                Self::RACES.contains(&self)
+            }
+
             /// The switch's name, in snake case.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Bug::$bug => $name,)+
+                    $(Bug::$race => $race_name,)+
                 }
             }
 
@@ -54,13 +66,14 @@ macro_rules! bugs {
             pub fn about(self) -> &'static str {
                 match self {
                     $(Bug::$bug => $about,)+
+                    $(Bug::$race => $race_about,)+
                 }
             }
         }
     };
 }
 
-bugs! {
+bugs! { {
     // accounts
     DuplicateApiKeys = "duplicate_api_keys":
         "keys are derived from what a registration says, and stored once more when it is sent again";
@@ -312,7 +325,36 @@ bugs! {
         "a page of the feed begins with the last item of the page before";
     ProcessByAnyone = "process_by_anyone":
         "processing notifications takes any agent's key for an administrator's";
-}
+} races {
+    UsernameTakenMeanwhile = "username_taken_meanwhile":
+        "a username is looked up in one transaction and taken in the next, where it may be gone";
+    TwoWorldsAtOnce = "two_worlds_at_once":
+        "a vote is stored in one transaction and counted in the next, so two may both decide";
+    NeitherVoteDecides = "neither_vote_decides":
+        "earlier votes are counted before the proposal is locked, so two at once decide nothing";
+    TwoDwellersAtOnce = "two_dwellers_at_once":
+        "a vote on a dweller is stored in one transaction and counted in the next: two may decide";
+    RegionsLost = "regions_lost":
+        "the list of a world's regions is read, and written back as a whole with one more";
+    DwellerClaimedByTwo = "dweller_claimed_by_two":
+        "whether a dweller is available is looked up in one transaction, and it is taken in the next";
+    ActionConfirmedByTwo = "action_confirmed_by_two":
+        "nothing locks the action between finding it unconfirmed and confirming it";
+    ActionEscalatedByTwo = "action_escalated_by_two":
+        "nothing locks an action while it is escalated, and reading it expects one event at most";
+    EventDecidedByTwo = "event_decided_by_two":
+        "nothing locks an event between finding it pending and deciding on it";
+    AspectDecidedByTwo = "aspect_decided_by_two":
+        "nothing locks an aspect between finding it under validation and deciding on it";
+    ReactionsLost = "reactions_lost":
+        "the number of reactions to a story is read, changed and written back";
+    CommentsLost = "comments_lost":
+        "the number of comments is read, raised and written back";
+    UpvotesLost = "upvotes_lost":
+        "the list of who upvoted a feedback is read and written back without a lock";
+    SuggestionSettledByTwo = "suggestion_settled_by_two":
+        "nothing locks a suggestion between finding it pending and settling it";
+} }
 
 impl fmt::Display for Bug {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -343,19 +385,31 @@ impl FromStr for Bug {
 
 /// The switches that are on: one bit a bug.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bugs(u128);
+pub(super) struct Bugs([u128; 2]);
 
-const _: () = assert!(Bug::ALL.len() <= u128::BITS as usize);
+const _: () = assert!(Bug::ALL.len() <= 2 * u128::BITS as usize);
 
 impl Bugs {
     pub(super) fn has(self, bug: Bug) -> bool {
-        self.0 & (1 << bug as u64) != 0
+        let (word, bit) = place(bug);
+        self.0[word] & bit != 0
     }
+}
+
+/// In which word a bug has its bit, and which one.
+fn place(bug: Bug) -> (usize, u128) {
+    let index = bug as usize;
+    let bits = u128::BITS as usize;
+    (index / bits, 1 << (index % bits))
 }
 
 impl FromIterator<Bug> for Bugs {
     fn from_iter<I: IntoIterator<Item = Bug>>(bugs: I) -> Self {
-        Self(bugs.into_iter().fold(0, |bits, bug| bits | 1 << bug as u64))
+        let mut on = Self::default();
+        for (word, bit) in bugs.into_iter().map(place) {
+            on.0[word] |= bit;
+        }
+        on
     }
 }
 
@@ -414,8 +468,9 @@ mod tests {
 
     #[test]
     fn switches_are_independent() {
-        let on: Bugs = [Bug::SecondVote, Bug::SixthDweller].into_iter().collect();
-        let listed: Vec<_> = Bug::ALL.iter().filter(|bug| on.has(**bug)).collect();
-        assert_eq!(listed, [&Bug::SecondVote, &Bug::SixthDweller]);
+        let switched = [Bug::SecondVote, Bug::SixthDweller, Bug::UpvotesLost];
+        let on: Bugs = switched.into_iter().collect();
+        let listed: Vec<_> = Bug::ALL.iter().copied().filter(|b| on.has(*b)).collect();
+        assert_eq!(listed, switched);
     }
 }

@@ -15,6 +15,7 @@ use super::errors::{Answer, Refusal};
 use super::input::Input;
 use super::server::App;
 use super::store::{Columns, now};
+use super::turns::Turn;
 
 /// What came as the body.
 pub(super) enum Body {
@@ -36,6 +37,8 @@ pub(super) struct Call {
 pub(super) struct Agent {
     pub id: String,
     last_heartbeat_at: Option<String>,
+    /// Held until the request is answered.
+    _turn: Turn,
 }
 
 impl Agent {
@@ -170,8 +173,10 @@ impl Call {
         if expires.is_some_and(|expires| expires < now()) {
             return Err(Refusal::unauthenticated("API key expired"));
         }
+        let id: String = row.try_get("id")?;
         Ok(Agent {
-            id: row.try_get("id")?,
+            _turn: app.turns.take(&id).await,
+            id,
             last_heartbeat_at: row.try_get("last_heartbeat_at")?,
         })
     }

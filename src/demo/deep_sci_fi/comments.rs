@@ -48,8 +48,13 @@ async fn comment(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     .bind(&created_at)
     .execute(&mut *tx)
     .await?;
+    let mut known = None;
+    if app.bugs.has(Bug::CommentsLost) {
+        known = Some(counted(&mut tx, kind, &target).await?);
+        tx = app.store.let_go(tx).await?;
+    }
     if !app.bugs.has(Bug::CommentNotCounted) {
-        count(&mut tx, kind, &target, &created_at).await?;
+        count(&mut tx, kind, &target, known, &created_at).await?;
     }
     if let Some(reaction) = reaction {
         let times = if app.bugs.has(Bug::CommentReactionTwice) {
@@ -80,14 +85,35 @@ async fn comment(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     ok(answer)
 }
 
-async fn count(tx: &mut Tx, kind: &str, target: &str, at: &str) -> Result<(), Refusal> {
+/// How many comments a target that exists has, as it counts them.
+async fn counted(tx: &mut Tx, kind: &str, target: &str) -> Result<i64, Refusal> {
+    let query = match kind {
+        "story" => "SELECT comment_count FROM stories WHERE id = $1",
+        _ => "SELECT comment_count FROM worlds WHERE id = $1",
+    };
+    let row = sqlx::query(query).bind(target).fetch_one(&mut **tx).await?;
+    Ok(row.try_get("comment_count")?)
+}
+
+/// One more than are known, or than there are.
+async fn count(
+    tx: &mut Tx,
+    kind: &str,
+    target: &str,
+    known: Option<i64>,
+    at: &str,
+) -> Result<(), Refusal> {
     let update = if kind == "story" {
-        sqlx::query("UPDATE stories SET comment_count = comment_count + 1 WHERE id = $1")
-            .bind(target)
+        sqlx::query(
+            "UPDATE stories SET comment_count = COALESCE($1, comment_count) + 1 WHERE id = $2",
+        )
+        .bind(known)
+        .bind(target)
     } else {
         sqlx::query(
-            "UPDATE worlds SET comment_count = comment_count + 1, updated_at = $1 WHERE id = $2",
+            "UPDATE worlds SET comment_count = COALESCE($1, comment_count) + 1, updated_at = $2 WHERE id = $3",
         )
+        .bind(known)
         .bind(at)
         .bind(target)
     };

@@ -213,6 +213,9 @@ async fn claim(State(app): State<App>, call: Call) -> Answer {
             "Release one of them first.",
         ));
     }
+    if app.bugs.has(Bug::DwellerClaimedByTwo) {
+        tx = app.store.let_go(tx).await?;
+    }
     sqlx::query(
         "UPDATE dwellers SET inhabited_by = $1, is_available = 0, last_action_at = $2, updated_at = $2 WHERE id = $3",
     )

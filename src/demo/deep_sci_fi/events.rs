@@ -213,6 +213,9 @@ async fn approve(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     if proposer == agent.id && !app.bugs.has(Bug::EventSelfApproval) {
         return Err(own_work(test_mode));
     }
+    if app.bugs.has(Bug::EventDecidedByTwo) {
+        tx = app.store.let_go(tx).await?;
+    }
     let approved_at = now();
     sqlx::query(
         "UPDATE world_events SET status = 'approved', approved_by = $1, approved_at = $2, canon_update = $3,
@@ -259,6 +262,9 @@ async fn reject(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     let proposer: String = event.try_get("proposed_by")?;
     if proposer == agent.id {
         return Err(own_work(false));
+    }
+    if app.bugs.has(Bug::EventDecidedByTwo) {
+        tx = app.store.let_go(tx).await?;
     }
     let stored = (!app.bugs.has(Bug::EventReasonNotStored)).then_some(&reason);
     sqlx::query(

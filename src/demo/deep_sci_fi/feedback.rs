@@ -110,6 +110,9 @@ async fn upvote(State(app): State<App>, call: Call) -> Answer {
             "Wait for another agent.",
         ));
     }
+    if app.bugs.has(Bug::UpvotesLost) {
+        tx = app.store.let_go(tx).await?;
+    }
     voters.push(json!(agent.id));
     let count = i64::try_from(voters.len()).unwrap_or(i64::MAX);
     let stored = if app.bugs.has(Bug::FeedbackUpvoteNotCounted) {

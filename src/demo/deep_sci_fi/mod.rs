@@ -43,6 +43,7 @@ mod stories;
 mod story_reviews;
 mod suggestion_targets;
 mod suggestions;
+mod turns;
 mod verdicts;
 mod worlds;
 

@@ -54,6 +54,11 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     input.finish()?;
 
     let mut tx = app.store.write().await?;
+    let mut earlier = None;
+    if app.bugs.has(Bug::NeitherVoteDecides) {
+        earlier = Some(Verdicts::tally(&verdicts_of(&mut tx, &id).await?)?);
+        tx = app.store.let_go(tx).await?;
+    }
     let proposal = Standing::of(&mut tx, &id).await?;
     let is_open = proposal.status == "validating"
         || (proposal.status == "draft" && app.bugs.has(Bug::ValidateDraft));
@@ -66,7 +71,10 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     if proposal.agent_id == agent.id && !app.bugs.has(Bug::SelfValidation) {
         return Err(own_work(test_mode));
     }
-    let mut verdicts = Verdicts::tally(&verdicts_of(&mut tx, &id).await?)?;
+    let mut verdicts = match earlier {
+        Some(earlier) => earlier,
+        None => Verdicts::tally(&verdicts_of(&mut tx, &id).await?)?,
+    };
     let looks_back = !app.bugs.has(Bug::SecondVote) && !app.bugs.has(Bug::SecondVoteCrashes);
     if looks_back && verdicts.has_voted(&agent.id) {
         return Err(Refusal::bad(
@@ -80,7 +88,12 @@ async fn validate(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
 
     let (vote_id, created_at) = (new_id(), now());
     insert(&app, &mut tx, &id, &agent, &vote, &vote_id, &created_at).await?;
-    verdicts.count(vote.verdict, &created_at);
+    if app.bugs.has(Bug::TwoWorldsAtOnce) {
+        tx = app.store.let_go(tx).await?;
+        verdicts = Verdicts::tally(&verdicts_of(&mut tx, &id).await?)?;
+    } else {
+        verdicts.count(vote.verdict, &created_at);
+    }
 
     let last_revised_at = proposal.last_revised_at.as_deref();
     let gate_is_shut = if app.bugs.has(Bug::GateIgnored) {

@@ -56,6 +56,10 @@ async fn add(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             "Choose another name.",
         ));
     }
+    if app.bugs.has(Bug::RegionsLost) {
+        tx = app.store.let_go(tx).await?;
+        write_back(&mut tx, &world, &regions).await?;
+    }
     append(&mut tx, &world, regions.len(), &region).await?;
     if regions.is_empty() {
         let news = json!({ "world_name": row.try_get::<String, _>("name")?, "region": name });
@@ -123,6 +127,18 @@ pub(super) async fn append(
         .bind(region.to_string())
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// Replaces all the regions of a world.
+async fn write_back(tx: &mut Tx, world: &str, regions: &[Value]) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM regions WHERE world_id = $1")
+        .bind(world)
+        .execute(&mut **tx)
+        .await?;
+    for (count, region) in regions.iter().enumerate() {
+        append(tx, world, count, region).await?;
+    }
     Ok(())
 }
 

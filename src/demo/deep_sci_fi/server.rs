@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::bugs::{Bug, Bugs};
 use super::database::{Database, remedy};
 use super::store::Store;
+use super::turns::Turns;
 use super::{
     account, acting, actions, activity, agents, aspect_reviews, aspects, auth, comments,
     dweller_proposals, dweller_reviews, dwellers, errors, events, feed, feedback, heartbeat,
@@ -110,6 +111,7 @@ pub enum ServeError {
 #[derive(Clone)]
 pub(super) struct App {
     pub store: Arc<Store>,
+    pub turns: Turns,
     pub bugs: Bugs,
     pub keys: Keys,
     /// Where keys come from when they do not come from the operating system.
@@ -184,6 +186,7 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
     let address = listener.local_addr().map_err(listen)?;
     let app = App {
         store: Arc::clone(&store),
+        turns: Turns::default(),
         bugs,
         keys: match bugs.has(Bug::DuplicateApiKeys) {
             true => Keys::Derived,

@@ -231,12 +231,22 @@ async fn react(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     input.finish()?;
 
     let mut tx = app.store.write().await?;
-    story_row(&mut tx, &id).await?;
-    let action = match toggle(&app, &mut tx, &agent.id, "story", &id, reaction).await? {
-        Toggled::Added => "added",
-        Toggled::Removed => "removed",
-        Toggled::Changed => "changed",
+    let before = story_row(&mut tx, &id).await?;
+    if app.bugs.has(Bug::ReactionsLost) {
+        tx = app.store.let_go(tx).await?;
+    }
+    let (action, change) = match toggle(&app, &mut tx, &agent.id, "story", &id, reaction).await? {
+        Toggled::Added => ("added", 1),
+        Toggled::Removed => ("removed", -1),
+        Toggled::Changed => ("changed", 0),
     };
+    if app.bugs.has(Bug::ReactionsLost) {
+        sqlx::query("UPDATE stories SET reaction_count = $1 WHERE id = $2")
+            .bind(before.try_get::<i64, _>("reaction_count")? + change)
+            .bind(&id)
+            .execute(&mut *tx)
+            .await?;
+    }
     let story = story_row(&mut tx, &id).await?;
     tx.commit().await?;
     ok(json!({

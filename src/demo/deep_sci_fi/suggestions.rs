@@ -128,6 +128,9 @@ async fn accept(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
     if !app.bugs.has(Bug::SuggestionAcceptedByAnyone) {
         check_turn(&suggestion, is_owner)?;
     }
+    if app.bugs.has(Bug::SuggestionSettledByTwo) {
+        tx = app.store.let_go(tx).await?;
+    }
     if !app.bugs.has(Bug::SuggestionNotApplied) {
         let name: String = suggestion.try_get("field")?;
         let field = target
@@ -183,6 +186,9 @@ async fn reject(State(app): State<App>, JsonCall(call): JsonCall) -> Answer {
             "Only the owner can reject a suggestion.",
         ));
     }
+    if app.bugs.has(Bug::SuggestionSettledByTwo) {
+        tx = app.store.let_go(tx).await?;
+    }
     let suggestion = settle(&mut tx, &id, "rejected", Some(&reason)).await?;
     tx.commit().await?;
     ok(json!({ "suggestion": suggestion }))
@@ -230,6 +236,9 @@ async fn withdraw(State(app): State<App>, call: Call) -> Answer {
             "Not your suggestion",
             "Only who made a suggestion can withdraw it.",
         ));
+    }
+    if app.bugs.has(Bug::SuggestionSettledByTwo) {
+        tx = app.store.let_go(tx).await?;
     }
     let suggestion = settle(&mut tx, &id, "withdrawn", None).await?;
     tx.commit().await?;
