@@ -562,7 +562,7 @@ impl<'a> Run<'a> {
                 _ => {}
             }
             ran.push(Ran {
-                step: *step,
+                step,
                 action: action.clone(),
                 response,
                 event,

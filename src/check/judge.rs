@@ -523,7 +523,11 @@ impl Judge {
             .collect();
         touched.extend(action.actor.handle());
         let prediction = model.predict(&self.mirror, action, Some(&answer));
-        let fits = |outcome: &&Outcome| model.statuses(rule, **outcome).allow(response.status);
+        // What the model does not say anything about, and what is not tried, only comes about by way of something else.
+        let fits = |outcome: &&Outcome| {
+            let statuses = model.statuses(rule, **outcome);
+            statuses.allow(response.status) || statuses.0.is_empty()
+        };
         let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
         let chosen = self.choose(action, &fitting, &answer);
         self.step_value = step_value(

@@ -167,7 +167,7 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
             &response,
             (history.events.len() - 1, Duration::from_millis(3)),
         );
-        for due in judge.due(Some(&expected)) {
+        for due in judge.due(Some(&[&expected.action])) {
             let invariant = &model.invariants[due.invariant];
             let (Some(read), Some((name, _)), Some(entity)) =
                 (&invariant.read, &invariant.each, due.entity)

@@ -83,11 +83,14 @@ struct Slips {
     likes: bool,
 }
 
+/// Whose a seat is, and how many like it.
+type Seat = (Option<String>, u64);
+
 #[derive(Clone)]
 struct Hall {
     slips: Slips,
     guests: Arc<Mutex<BTreeMap<String, String>>>,
-    seats: Arc<Mutex<BTreeMap<String, (Option<String>, u64)>>>,
+    seats: Arc<Mutex<BTreeMap<String, Seat>>>,
 }
 
 impl Hall {
@@ -98,12 +101,12 @@ impl Hall {
         guest.cloned().ok_or(StatusCode::UNAUTHORIZED)
     }
 
-    fn seat(&self, id: &str) -> Result<(Option<String>, u64), StatusCode> {
+    fn seat(&self, id: &str) -> Result<Seat, StatusCode> {
         let seats = self.seats.lock().expect("nobody panics");
         seats.get(id).cloned().ok_or(StatusCode::NOT_FOUND)
     }
 
-    fn change(&self, id: &str, change: impl FnOnce(&mut (Option<String>, u64))) {
+    fn change(&self, id: &str, change: impl FnOnce(&mut Seat)) {
         let mut seats = self.seats.lock().expect("nobody panics");
         seats.get_mut(id).map(change).expect("it was there");
     }
