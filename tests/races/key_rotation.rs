@@ -11,7 +11,7 @@ use gainsay::generate::{self, Generator, Races};
 use gainsay::model::Model;
 use gainsay::run::Runner;
 
-use super::{branches, racing};
+use super::{branches, holds, racing};
 
 async fn run(slips: Vec<Slip>, races: Races, seeds: std::ops::Range<u64>) -> Report {
     let server = serve(Config {
@@ -81,7 +81,7 @@ async fn they_do_not_show_one_after_the_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_slip_the_same_plans_hold() {
     let report = run(Vec::new(), racing(), 0..150).await;
-    assert!(report.held(), "{report:?}");
+    holds(&report);
     assert!(report.races > 400, "{}", report.races);
     let spread = report.spread.expect("there were races");
     assert!(spread.as_millis() < 5, "{spread:?}");

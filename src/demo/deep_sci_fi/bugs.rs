@@ -337,7 +337,7 @@ bugs! { {
     RegionsLost = "regions_lost":
         "the list of a world's regions is read, and written back as a whole with one more";
     DwellerClaimedByTwo = "dweller_claimed_by_two":
-        "whether a dweller is available is looked up in one transaction, and it is taken in the next";
+        "whether a dweller is free is looked up in one transaction, and it is taken in the next";
     ActionConfirmedByTwo = "action_confirmed_by_two":
         "nothing locks the action between finding it unconfirmed and confirming it";
     ActionEscalatedByTwo = "action_escalated_by_two":
