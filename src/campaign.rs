@@ -43,6 +43,8 @@ impl Default for Options {
 /// What happens during a campaign, for whoever shows it.
 #[derive(Debug)]
 pub enum Progress<'a> {
+    /// What came of a plan, whole, for whoever keeps it.
+    Ran(&'a Plan, &'a PlanRun),
     /// A plan was run.
     Plan {
         /// Its seed.
@@ -196,6 +198,7 @@ pub async fn campaign(
             report.inconclusive += 1;
             continue;
         };
+        progress(Progress::Ran(&plan, &run));
         report.races += run.spreads.len() as u64;
         spreads.extend(&run.spreads);
         report.steps += run.outcomes.len() as u64;

@@ -40,6 +40,8 @@ pub struct PlanRun {
     pub mirror: Mirror,
     /// What made unique values unique.
     pub mark: String,
+    /// When it began, in seconds since 1970: what times in arguments count from.
+    pub now: i64,
     /// Steps that were not sent: they name what does not exist or is tainted, or what is known to fail.
     pub skipped: usize,
     /// The requests that it took.
@@ -281,6 +283,7 @@ impl Runner {
             outcomes,
             mirror,
             mark,
+            now,
             skipped,
             requests,
             broken,

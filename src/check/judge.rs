@@ -533,7 +533,7 @@ impl Judge {
             statuses.allow(response.status) || statuses.0.is_empty()
         };
         let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
-        let chosen = self.choose(action, &fitting, &answer);
+        let chosen = choose(&model, &self.mirror, action, &fitting, &answer);
         self.step_value = step_value(
             definition.name.as_str(),
             chosen.map(|o| o.name(definition)),
@@ -636,29 +636,6 @@ impl Judge {
             &applied.touched,
         );
         self.mirror_invariants();
-    }
-
-    /// The outcome among those that fit the status: a refusal by its own checks, a success by its `when`.
-    fn choose(&self, action: &Action, fitting: &[Outcome], answer: &Answer) -> Option<Outcome> {
-        let several = fitting.iter().filter(|o| o.is_ok()).count() > 1;
-        if !several {
-            return fitting.first().copied();
-        }
-        let model = &self.model;
-        let names = model.all_names(&self.mirror, action, Some(answer));
-        let scope = model.scope(&self.mirror, &names);
-        let told = fitting.iter().find(|outcome| match outcome {
-            Outcome::Ok(n) => model.rules[action.rule].successes[*n]
-                .when
-                .as_ref()
-                .is_some_and(|when| when.eval_bool(&scope) == Ok(true)),
-            _ => false,
-        });
-        let open = fitting.iter().find(|outcome| match outcome {
-            Outcome::Ok(n) => model.rules[action.rule].successes[*n].when.is_none(),
-            _ => true,
-        });
-        told.or(open).or(fitting.first()).copied()
     }
 
     fn place_of(&self, rule: usize, outcome: Option<Outcome>) -> usize {
@@ -1156,8 +1133,41 @@ pub fn names_of(rule: &crate::model::Rule, outcomes: &[Outcome]) -> String {
     names.join("-or-")
 }
 
+/// The outcome among those that fit the status: a refusal by its own checks, a success by its `when`.
+pub(super) fn choose(
+    model: &Model,
+    mirror: &Mirror,
+    action: &Action,
+    fitting: &[Outcome],
+    answer: &Answer,
+) -> Option<Outcome> {
+    let several = fitting.iter().filter(|o| o.is_ok()).count() > 1;
+    if !several {
+        return fitting.first().copied();
+    }
+    let names = model.all_names(mirror, action, Some(answer));
+    let scope = model.scope(mirror, &names);
+    let told = fitting.iter().find(|outcome| match outcome {
+        Outcome::Ok(n) => model.rules[action.rule].successes[*n]
+            .when
+            .as_ref()
+            .is_some_and(|when| when.eval_bool(&scope) == Ok(true)),
+        _ => false,
+    });
+    let open = fitting.iter().find(|outcome| match outcome {
+        Outcome::Ok(n) => model.rules[action.rule].successes[*n].when.is_none(),
+        _ => true,
+    });
+    told.or(open).or(fitting.first()).copied()
+}
+
 /// `step`, as invariants see it.
-fn step_value(rule: &str, outcome: Option<String>, answer: &Answer, took: Duration) -> Value {
+pub(super) fn step_value(
+    rule: &str,
+    outcome: Option<String>,
+    answer: &Answer,
+    took: Duration,
+) -> Value {
     let millis = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
     let entries = [
         ("rule", Value::text(rule)),

@@ -1,6 +1,7 @@
 //! Checking: whether what came back fits the rules, after every step.
 
 mod judge;
+pub mod linear;
 mod order;
 pub mod violation;
 mod worlds;

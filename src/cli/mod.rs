@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod judge;
 mod link;
 mod replay;
 mod run;
@@ -50,6 +51,8 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Replay a counterexample that a run wrote
     Replay(Box<replay::Arguments>),
+    /// Judge a recorded history by itself, without a server
+    Judge(judge::Arguments),
     /// Run a TCP link that can be broken by hand
     Link(link::Arguments),
     /// Find a planted bug in an embedded server, and explain it
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Show(arguments) => show::run(&arguments, &terminal),
         Command::Run(arguments) => block_on(run::run(&arguments, &terminal)),
         Command::Replay(arguments) => block_on(replay::run(&arguments, &terminal)),
+        Command::Judge(arguments) => judge::run(&arguments, &terminal),
         Command::Link(arguments) => block_on(link::run(&arguments, &terminal)),
         Command::Demo(arguments) => block_on(demo::run(&arguments, &terminal)),
     };

@@ -1,5 +1,6 @@
 //! `gainsay run MODEL`: replays what is known, drives new plans, reports, and writes snapshots for review.
 
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use super::target::TargetOptions;
 use super::terminal::Terminal;
 use super::{Ending, Failure, ModelPath, PlanOptions, duration, load};
-use crate::campaign::{self, Report, campaign};
+use crate::campaign::{self, Progress, Report, campaign};
 use crate::generate::Generator;
 use crate::model::Model;
 use crate::report::{self, Snapshot, Summary, Written};
@@ -40,6 +41,9 @@ pub(super) struct Arguments {
     /// Show each counterexample as curl commands, too
     #[arg(long)]
     curl: bool,
+    /// Write what was sent and answered, as JSON Lines that `gainsay judge` reads
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
 }
 
 /// Why a counterexample is not replayed.
@@ -84,7 +88,10 @@ async fn drive(
         time: arguments.time,
         ..campaign::Options::default()
     };
-    let report = driven(&generator, runner, &options, terminal).await?;
+    let report = match &arguments.history {
+        None => driven(&generator, runner, &options, terminal).await?,
+        Some(path) => kept(&generator, runner, &options, path, terminal).await?,
+    };
     for found in &report.counterexamples {
         terminal.print(&report::story(model, found, terminal.style()));
         if arguments.curl {
@@ -116,6 +123,38 @@ pub(super) async fn driven(
     })
     .await;
     progress.finish();
+    Ok(result?)
+}
+
+/// As [`driven`], and writes what was sent and answered to a file.
+async fn kept(
+    generator: &Generator,
+    runner: &Runner,
+    options: &campaign::Options,
+    path: &Path,
+    terminal: &Terminal,
+) -> Result<Report, Failure> {
+    use report::recording;
+    let failed = |e: std::io::Error| {
+        let path = path.display();
+        Failure::Harness(format!("cannot write the history {path}: {e}"))
+    };
+    let model = runner.model();
+    let mut file = BufWriter::new(std::fs::File::create(path).map_err(failed)?);
+    let head = recording::head(model, runner.start());
+    let mut written = file.write_all(head.as_bytes());
+    let fence = u64::try_from(runner.client().fence_after().as_micros()).unwrap_or(u64::MAX);
+    let mut progress = terminal.progress(options.seeds.end - options.seeds.start);
+    let result = campaign(generator, runner, options, &mut |event| {
+        if let (Progress::Ran(plan, run), Ok(())) = (&event, &written) {
+            let lines = recording::lines(model, runner.start(), plan, run, fence);
+            written = file.write_all(lines.as_bytes());
+        }
+        progress.show(&event);
+    })
+    .await;
+    progress.finish();
+    written.and_then(|()| file.flush()).map_err(failed)?;
     Ok(result?)
 }
 

@@ -105,6 +105,7 @@ impl Progress {
     pub fn show(&mut self, event: &crate::campaign::Progress<'_>) {
         use crate::campaign::Progress as Event;
         match event {
+            Event::Ran(..) => {}
             Event::Plan { steps, covered, .. } => {
                 self.done += 1;
                 self.steps += *steps as u64;

@@ -533,7 +533,12 @@ impl Client {
 
     /// Until when a request that is sent now may take effect, although nobody waits for its answer.
     pub fn fence(&self) -> Instant {
-        Instant::now() + LINGER + self.limits.fence
+        Instant::now() + self.fence_after()
+    }
+
+    /// For how long a request may take effect, although nobody waits for its answer.
+    pub fn fence_after(&self) -> Duration {
+        LINGER + self.limits.fence
     }
 
     /// Waits for the request's turn, and counts it.

@@ -271,7 +271,7 @@ fn replace_alone(text: &str, raw: &str, symbol: &str) -> String {
 }
 
 /// Whether a name says that what it names is for nobody else.
-fn is_secret_name(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace(['-', '_'], "");
     [
         "password",

@@ -9,6 +9,7 @@ mod learned;
 mod paint;
 mod portable;
 mod readings;
+pub mod recording;
 mod scene;
 mod shell;
 pub mod snapshot;

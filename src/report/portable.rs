@@ -94,7 +94,7 @@ pub(super) fn write(model: &Model, plan: &Plan) -> PortablePlan {
     }
 }
 
-fn write_step(model: &Model, step: &Step) -> PortableStep {
+pub(super) fn write_step(model: &Model, step: &Step) -> PortableStep {
     let rule = &model.rules[step.action.rule];
     let by = match step.action.actor {
         Actor::Entity(handle) => write_handle(model, handle),
@@ -127,7 +127,7 @@ fn write_step(model: &Model, step: &Step) -> PortableStep {
     }
 }
 
-fn write_handle(model: &Model, handle: Handle) -> String {
+pub(super) fn write_handle(model: &Model, handle: Handle) -> String {
     let kind = &model.kind(handle.kind).name;
     match handle.nth {
         0 => format!("{kind}@{}", handle.step),
@@ -135,7 +135,7 @@ fn write_handle(model: &Model, handle: Handle) -> String {
     }
 }
 
-fn write_value(model: &Model, value: &Value) -> Json {
+pub(super) fn write_value(model: &Model, value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,
         Value::Bool(b) => (*b).into(),
@@ -270,7 +270,7 @@ fn malformed(what: &'static str, text: &str, step: Option<u32>) -> PlanError {
     }
 }
 
-fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
+pub(super) fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
     let at = Some(step.id);
     let unknown = |what, name: &str| PlanError::Unknown {
         what,
@@ -353,7 +353,7 @@ fn read_step(model: &Model, step: &PortableStep) -> Result<Step, PlanError> {
     })
 }
 
-fn read_handle(model: &Model, text: &str, at: Option<u32>) -> Result<Handle, PlanError> {
+pub(super) fn read_handle(model: &Model, text: &str, at: Option<u32>) -> Result<Handle, PlanError> {
     let bad = || malformed("an entity", text, at);
     let (kind, place) = text.rsplit_once('@').ok_or_else(bad)?;
     let (step, nth) = place.split_once('.').unwrap_or((place, "0"));
@@ -370,7 +370,7 @@ fn read_handle(model: &Model, text: &str, at: Option<u32>) -> Result<Handle, Pla
     })
 }
 
-fn read_value(model: &Model, json: &Json, at: Option<u32>) -> Result<Value, PlanError> {
+pub(super) fn read_value(model: &Model, json: &Json, at: Option<u32>) -> Result<Value, PlanError> {
     let bad = || malformed("a value", &json.to_string(), at);
     Ok(match json {
         Json::Null => Value::Null,

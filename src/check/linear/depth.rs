@@ -1,0 +1,254 @@
+//! Depth first: one order after the other, as Wing and Gong do it, with Lowe's memory of what was looked at. It finds an
+//! order soon where there are many, and is lost where there is none and much may have happened.
+
+use std::collections::HashMap;
+
+use super::space::Space;
+use super::{Budget, Refutation, Trail, Trails, Used, Verdict, is_within, with};
+
+/// Where a search stands.
+#[derive(Clone, Debug)]
+struct Place {
+    state: u32,
+    /// All answered operations before this one, in the order in which they began, took effect.
+    low: usize,
+    /// And these ones after it.
+    ahead: Vec<u32>,
+    /// The operations without an answer that did.
+    used: Used,
+    /// When the last of all these began.
+    latest: u64,
+    trail: Trail,
+}
+
+/// A place, and where it leads that was not looked at.
+struct Open {
+    place: Place,
+    /// The operations that may be next, with the states that they lead to; the last one first.
+    next: Vec<(Next, u32)>,
+}
+
+#[derive(Clone, Copy)]
+enum Next {
+    /// An answered operation, by its position among these.
+    Told(usize),
+    /// One without an answer.
+    Lost(usize),
+}
+
+pub(super) struct Depth {
+    /// The answered operations in the order in which they began.
+    told: Vec<usize>,
+    position: HashMap<usize, usize>,
+    lost: Vec<usize>,
+    before: Vec<bool>,
+    open: Vec<Open>,
+    /// What was looked at: the places, with what they had used of what has no answer.
+    seen: HashMap<(u32, u32, Vec<u32>), Vec<Used>>,
+    trails: Trails,
+    furthest: Place,
+    first: Option<Place>,
+}
+
+impl Depth {
+    pub fn new(space: &Space<'_>, state: u32, before: &[usize], group: &[usize]) -> Depth {
+        let operations = space.operations();
+        let answered = |index: &usize| operations[*index].answer.is_some();
+        let (told, lost): (Vec<usize>, Vec<usize>) = group.iter().copied().partition(answered);
+        let mut is_before = vec![false; operations.len()];
+        for index in before {
+            is_before[*index] = true;
+        }
+        let place = Place {
+            state,
+            low: 0,
+            ahead: Vec::new(),
+            used: Vec::new(),
+            latest: 0,
+            trail: 0,
+        };
+        let positions = told.iter().enumerate().map(|(at, index)| (*index, at));
+        Depth {
+            position: positions.collect(),
+            told,
+            lost,
+            before: is_before,
+            open: Vec::new(),
+            seen: HashMap::new(),
+            trails: Trails::default(),
+            furthest: place.clone(),
+            first: Some(place),
+        }
+    }
+
+    /// Goes on, looking at no more than so many places. Nothing if that is not enough.
+    pub fn advance(
+        &mut self,
+        space: &mut Space<'_>,
+        patience: usize,
+        budget: &mut Budget,
+    ) -> Option<Verdict> {
+        if let Some(first) = self.first.take()
+            && self.enter(space, first)
+        {
+            return Some(Verdict::Explained);
+        }
+        for _ in 0..patience {
+            let Some(open) = self.open.last_mut() else {
+                return Some(self.refuted(space));
+            };
+            let Some((next, state)) = open.next.pop() else {
+                self.open.pop();
+                continue;
+            };
+            let mut place = open.place.clone();
+            place.state = state;
+            self.step(space, &mut place, next);
+            if !budget.take(1) {
+                return None;
+            }
+            if self.enter(space, place) {
+                return Some(Verdict::Explained);
+            }
+        }
+        None
+    }
+
+    fn refuted(&self, space: &mut Space<'_>) -> Verdict {
+        let place = &self.furthest;
+        let (next, _) = self.candidates(space, place);
+        let unfit: Vec<usize> = (next.into_iter().map(|position| self.told[position]))
+            .filter(|operation| {
+                let done = |other: usize| self.is_done(place, other);
+                space.observe(place.state, *operation, done).is_none()
+            })
+            .collect();
+        Verdict::Contradicted(Box::new(Refutation {
+            order: self.trails.order(place.trail),
+            next: (unfit.into_iter())
+                .map(|operation| space.misfit(place.state, operation))
+                .collect(),
+        }))
+    }
+
+    /// Notes that an operation took effect.
+    fn step(&mut self, space: &Space<'_>, place: &mut Place, next: Next) {
+        let operation = match next {
+            Next::Told(position) => {
+                place.ahead = with(&place.ahead, number(position));
+                let mut passed = 0;
+                while place.ahead.get(passed) == Some(&number(place.low)) {
+                    passed += 1;
+                    place.low += 1;
+                }
+                place.ahead.drain(..passed);
+                self.told[position]
+            }
+            Next::Lost(operation) => {
+                place.used = with(&place.used, number(operation));
+                operation
+            }
+        };
+        place.latest = place.latest.max(space.operations()[operation].start);
+        place.trail = self.trails.on(place.trail, operation);
+    }
+
+    /// Opens a place, unless it was looked at. True if everything is done there.
+    fn enter(&mut self, space: &mut Space<'_>, mut place: Place) -> bool {
+        let (mut told, mut earliest) = self.candidates(space, &place);
+        loop {
+            // What is allowed and changes nothing is taken at once, unless that keeps something from coming before.
+            let usable = |lost: &usize| self.is_usable(space, &place, *lost, earliest);
+            let fence = self.lost.iter().copied().filter(usable);
+            let fence = fence.map(|l| space.operations()[l].until()).min();
+            let mut taken = None;
+            for position in &told {
+                let operation = self.told[*position];
+                let late = fence.is_some_and(|f| f < space.operations()[operation].start);
+                let done = |other: usize| self.is_done(&place, other);
+                if !late
+                    && space.may_hurry(operation)
+                    && space.observe(place.state, operation, done) == Some(place.state)
+                {
+                    taken = Some(*position);
+                    break;
+                }
+            }
+            let Some(position) = taken else { break };
+            self.step(space, &mut place, Next::Told(position));
+            (told, earliest) = self.candidates(space, &place);
+        }
+        if place.low == self.told.len() {
+            return true;
+        }
+        if self.trails.length(place.trail) > self.trails.length(self.furthest.trail) {
+            self.furthest = place.clone();
+        }
+        let key = (number(place.low), place.state, place.ahead.clone());
+        let seen = self.seen.entry(key).or_default();
+        if seen.iter().any(|used| is_within(used, &place.used)) {
+            return false;
+        }
+        seen.push(place.used.clone());
+        let mut next = Vec::new();
+        for operation in &self.lost {
+            if self.is_usable(space, &place, *operation, earliest) {
+                for state in space.suppose(place.state, *operation).iter() {
+                    next.push((Next::Lost(*operation), *state));
+                }
+            }
+        }
+        // What ended first is the likeliest to have come first.
+        told.sort_by_key(|position| {
+            std::cmp::Reverse(space.operations()[self.told[*position]].until())
+        });
+        for position in told {
+            let done = |other: usize| self.is_done(&place, other);
+            if let Some(state) = space.observe(place.state, self.told[position], done) {
+                next.push((Next::Told(position), state));
+            }
+        }
+        if !next.is_empty() {
+            self.open.push(Open { place, next });
+        }
+        false
+    }
+
+    /// The answered operations that may be next, and when the first of what is left ended.
+    fn candidates(&self, space: &Space<'_>, place: &Place) -> (Vec<usize>, u64) {
+        let operations = space.operations();
+        let mut earliest = u64::MAX;
+        let mut candidates = Vec::new();
+        let mut ahead = place.ahead.iter().peekable();
+        for position in place.low..self.told.len() {
+            if ahead.peek() == Some(&&number(position)) {
+                ahead.next();
+                continue;
+            }
+            let op = &operations[self.told[position]];
+            if op.start > earliest {
+                break;
+            }
+            earliest = earliest.min(op.until());
+            candidates.push(position);
+        }
+        (candidates, earliest)
+    }
+
+    /// Whether an operation without an answer may be next.
+    fn is_usable(&self, space: &Space<'_>, place: &Place, lost: usize, earliest: u64) -> bool {
+        let op = &space.operations()[lost];
+        op.start <= earliest
+            && place.latest <= op.until()
+            && place.used.binary_search(&number(lost)).is_err()
+    }
+
+    fn is_done(&self, place: &Place, operation: usize) -> bool {
+        let told = |at: &usize| *at < place.low || place.ahead.binary_search(&number(*at)).is_ok();
+        self.before[operation] || self.position.get(&operation).is_some_and(told)
+    }
+}
+
+fn number(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
