@@ -393,6 +393,12 @@ impl Judge {
         );
     }
 
+    /// Notes a step of which the rules say nothing, and which was refused.
+    pub fn unsaid(&mut self, step: u32, action: &Action) {
+        self.begin(step, action);
+        self.outcomes.push((step, action.rule, None));
+    }
+
     /// Looks at what an answer shows and whether it is one that the API describes, whatever came first.
     pub fn inspect(&mut self, step: &Step, action: &Action, response: &Response, event: usize) {
         let model = self.model.clone();

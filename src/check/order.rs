@@ -178,6 +178,12 @@ impl<'a> Search<'a> {
 /// Judges an answer as the next one; what contradicts it, if anything does.
 fn look(world: &mut Judge, one: &Ran<'_>) -> Option<Contradiction> {
     let response = one.response.as_deref()?;
+    // Of what is no longer there to be picked the rules say nothing, only that it is no success.
+    let offered = (world.model()).picks_from_its_lists(world.mirror(), &one.action);
+    if !offered && (400..500).contains(&response.status) {
+        world.unsaid(one.step.id, &one.action);
+        return None;
+    }
     let Expectation { action, prediction } = world.expect(one.action.clone());
     let expected = Expectation { action, prediction };
     let took = one.ended.saturating_sub(one.began);

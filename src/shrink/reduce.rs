@@ -73,6 +73,15 @@ impl Candidate {
         self
     }
 
+    /// The candidate with no race but the last one.
+    pub(super) fn calm_before_the_last(mut self) -> Candidate {
+        let before = self.steps.len() - self.last_race().len();
+        for step in &mut self.steps[..before] {
+            step.lane = None;
+        }
+        self
+    }
+
     /// The candidate whose last race ends with a step, with which its answers disagree. What came after that in its branch
     /// is left out.
     pub(super) fn ending_with(mut self, id: u32) -> Candidate {
