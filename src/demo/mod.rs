@@ -6,6 +6,7 @@ pub mod deep_sci_fi;
 pub mod key_rotation;
 pub mod marketplace;
 
-mod host;
+pub(crate) mod host;
+mod locks;
 mod slips;
 mod sqlite;

@@ -41,7 +41,7 @@ fn suggestion(nearest: &[&str], all: &[&str]) -> String {
 /// Declares a server's `Slip`, and `Slips`, a set of them: `ReadBack = "read_back": "what slipped, in one line";`
 macro_rules! slips {
     ($($slip:ident = $name:literal: $about:literal;)+) => {
-        /// A planted slip: off unless listed in [`Config::slips`](super::Config::slips).
+        /// A planted slip: off unless listed in the `slips` of a [`Config`](super::Config).
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Slip {
             $(#[doc = $about] $slip,)+

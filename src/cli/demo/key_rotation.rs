@@ -1,10 +1,7 @@
 //! The key rotation, in a process of its own, so that it can be killed.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-
 use super::process::Apart;
-use super::{Arguments, list, no_derived_keys, until_told};
+use super::{Arguments, alone, list, no_derived_keys, unserved};
 use crate::cli::terminal::Terminal;
 use crate::cli::{Ending, Failure, RACE_RATE};
 use crate::demo::key_rotation::{self as server, Slip};
@@ -38,10 +35,11 @@ pub(super) async fn run(
         return Ok(Ending::Held);
     }
     let slips = arguments.bugs(DEFAULT_SLIP)?;
-    let bugs = slips.iter().map(|s| s.name()).collect();
+    let bugs: Vec<_> = slips.iter().map(|s| s.name()).collect();
     no_derived_keys(arguments, NAME)?;
     if arguments.serve {
-        return serve(arguments, slips, bugs, terminal).await;
+        let served = server::serve(arguments.config(slips)).await;
+        return alone(served.map_err(unserved)?, &bugs, terminal).await;
     }
     if !arguments.faults.given() && slips.iter().any(|slip| NEED_A_CRASH.contains(slip)) {
         faults = Faults {
@@ -60,23 +58,4 @@ pub(super) async fn run(
         bugs,
     };
     demo.run(arguments, faults, terminal).await
-}
-
-/// The server by itself, until somebody ends it.
-async fn serve(
-    arguments: &Arguments,
-    slips: Vec<Slip>,
-    names: Vec<&str>,
-    terminal: &Terminal,
-) -> Result<Ending, Failure> {
-    let demo = server::serve(server::Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)),
-        database: arguments.database.as_ref().map(PathBuf::from),
-        slips,
-    })
-    .await
-    .map_err(|e| Failure::Harness(e.to_string()))?;
-    until_told(&demo.url(), &names, terminal).await?;
-    demo.stop().await;
-    Ok(Ending::Held)
 }

@@ -1,9 +1,6 @@
 //! The marketplace of language models, in this process.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-
-use super::{Arguments, drive, list, planted, shipped, until_told};
+use super::{Arguments, alone, drive, list, no_derived_keys, planted, shipped, unserved};
 use crate::cli::terminal::Terminal;
 use crate::cli::{Ending, Failure, RACE_RATE};
 use crate::demo::marketplace::{self as server, Slip};
@@ -28,27 +25,16 @@ pub(super) async fn run(
         terminal.print(&list(&slips));
         return Ok(Ending::Held);
     }
-    if arguments.derived_keys {
-        return Err(Failure::Usage(
-            "--derived-keys is about the accounts of deep-sci-fi; marketplace has none".into(),
-        ));
-    }
+    no_derived_keys(arguments, "marketplace")?;
     if faults.need_a_process() {
         return Err(Failure::Usage(NO_PROCESS.into()));
     }
     let slips = arguments.bugs(DEFAULT_SLIP)?;
     let names: Vec<_> = slips.iter().map(|s| s.name()).collect();
-    let demo = server::serve(server::Config {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port)),
-        database: arguments.database.as_ref().map(PathBuf::from),
-        slips,
-    })
-    .await
-    .map_err(|e| Failure::Harness(e.to_string()))?;
+    let demo = server::serve(arguments.config(slips)).await;
+    let demo = demo.map_err(unserved)?;
     if arguments.serve {
-        until_told(&demo.url(), &names, terminal).await?;
-        demo.stop().await;
-        return Ok(Ending::Held);
+        return alone(demo, &names, terminal).await;
     }
     let model = shipped(PATH, MODEL, terminal)?;
     let limits = Limits::default();

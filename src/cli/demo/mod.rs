@@ -7,6 +7,8 @@ mod key_rotation;
 mod marketplace;
 mod process;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use super::run::{driven, ending, summarise};
 use super::terminal::Terminal;
 use super::{Ending, Failure, FaultOptions, RaceOptions, seeds};
 use crate::campaign;
+use crate::demo::host;
 use crate::generate::Generator;
 use crate::model::Model;
 use crate::report;
@@ -88,6 +91,15 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
 }
 
 impl Arguments {
+    /// What a server with slips is to be.
+    fn config<S>(&self, slips: Vec<S>) -> host::Config<S> {
+        host::Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+            database: self.database.as_ref().map(PathBuf::from),
+            slips,
+        }
+    }
+
     /// The bugs that are asked for: none of a server that is sound or only serves, otherwise one at least.
     fn bugs<B>(&self, default: B) -> Result<Vec<B>, Failure>
     where
@@ -121,6 +133,22 @@ fn planted(names: &[&str]) -> String {
         true => "no bug".to_owned(),
         false => names.join(", "),
     }
+}
+
+/// A server by itself, until somebody ends it.
+async fn alone(
+    server: host::Server,
+    names: &[&str],
+    terminal: &Terminal,
+) -> Result<Ending, Failure> {
+    until_told(&server.url(), names, terminal).await?;
+    server.stop().await;
+    Ok(Ending::Held)
+}
+
+/// A server that did not start.
+fn unserved(error: host::ServeError) -> Failure {
+    Failure::Harness(error.to_string())
 }
 
 /// Refuses an option that is about deep-sci-fi only.

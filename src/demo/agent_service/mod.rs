@@ -27,5 +27,6 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use server::{Config, ServeError, Server, serve};
+pub use crate::demo::host::{ServeError, Server};
+pub use server::{Config, serve};
 pub use slips::{Slip, UnknownSlip};

@@ -1,14 +1,15 @@
 //! Requests of one agent are served one after the other. In the original every authenticated request locks the row of
 //! its account; here it is a lock of its own, which leaves the database to the others.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex as Guarded, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::demo::locks::Locks;
+
 /// Who is being served.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Turns(Arc<Guarded<HashMap<String, Arc<Mutex<()>>>>>);
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<Locks<Mutex<()>>>);
 
 /// An agent's turn: it ends when the last of these is dropped.
 pub(super) type Turn = Arc<OwnedMutexGuard<()>>;
@@ -16,11 +17,6 @@ pub(super) type Turn = Arc<OwnedMutexGuard<()>>;
 impl Turns {
     /// Waits until no other request of the agent is being served.
     pub(super) async fn take(&self, agent: &str) -> Turn {
-        let lock = {
-            // Whoever panicked while holding it left a map like any other.
-            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(locks.entry(agent.to_owned()).or_default())
-        };
-        Arc::new(lock.lock_owned().await)
+        Arc::new(self.0.of(agent).lock_owned().await)
     }
 }

@@ -10,10 +10,10 @@ use tokio::time::sleep;
 
 use super::credentials::Key;
 use super::errors::Refusal;
-use super::locks::Locks;
 use super::slips::{Slip, Slips};
 use super::store::Store;
 use super::upstream::{Reply, Upstream};
+use crate::demo::locks::Locks;
 
 /// With these, sessions are found and opened without the lock of their key.
 const WITHOUT_LOCK: &[Slip] = &[Slip::NoKeyLock, Slip::NoUniqueIndex, Slip::LeakOnConflict];

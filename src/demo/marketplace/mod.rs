@@ -15,7 +15,6 @@ mod gateway;
 mod history;
 mod input;
 mod keys;
-mod locks;
 mod models;
 mod server;
 mod sessions;
@@ -26,5 +25,6 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
-pub use server::{Config, ServeError, Server, serve};
+pub use crate::demo::host::{ServeError, Server};
+pub use server::{Config, serve};
 pub use slips::{Slip, UnknownSlip};

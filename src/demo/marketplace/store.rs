@@ -1,26 +1,15 @@
 //! The SQLite file: users, their API keys and chats, and which session of a key is the active one.
 
 use std::path::Path;
-use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::credentials::Key;
 use super::errors::Refusal;
+use crate::demo::sqlite::Database;
 
-/// Dropped without a commit, it is rolled back.
-pub(super) type Tx = Transaction<'static, Sqlite>;
-
-/// Reads never wait for the writer (WAL), but each needs a connection of its own.
-const READERS: u32 = 4;
-/// SQLite has one writer anyway, and queueing for its connection keeps "database is locked" out of reach.
-const WRITERS: u32 = 1;
-/// How long a request waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) use crate::demo::sqlite::Tx;
 
 const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS users (
@@ -48,8 +37,7 @@ const ONE_ACTIVE: &str = "CREATE UNIQUE INDEX IF NOT EXISTS one_active_session_p
 const MANY_ACTIVE: &str = "DROP INDEX IF EXISTS one_active_session_per_key";
 
 pub(super) struct Store {
-    writers: SqlitePool,
-    readers: SqlitePool,
+    database: Database,
 }
 
 /// The session that a key uses.
@@ -61,47 +49,31 @@ pub(super) struct Active {
 impl Store {
     /// Opens the file and creates the tables that are missing. `one_active`: a key has at most one active session.
     pub(super) async fn open(file: &Path, one_active: bool) -> Result<Self, sqlx::Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .busy_timeout(PATIENCE)
-            .journal_mode(SqliteJournalMode::Wal)
-            // What is committed survives the process; only a failure of power takes the last moments.
-            .synchronous(SqliteSynchronous::Normal);
-        let store = Self {
-            writers: pool(WRITERS).connect_with(options.clone()).await?,
-            readers: pool(READERS).connect_with(options).await?,
-        };
-        let mut tx = store.write().await?;
-        for statement in TABLES {
-            sqlx::query(*statement).execute(&mut *tx).await?;
-        }
         let index = if one_active { ONE_ACTIVE } else { MANY_ACTIVE };
-        sqlx::query(index).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(store)
+        Ok(Self {
+            database: Database::open(file, &[TABLES, &[index]].concat()).await?,
+        })
     }
 
     /// A transaction that has the database for itself: what is read and counted in it holds until its commit.
     pub(super) async fn write(&self) -> Result<Tx, sqlx::Error> {
-        self.writers.begin_with("BEGIN IMMEDIATE").await
+        self.database.write().await
     }
 
     /// A transaction that sees one state of the database.
     pub(super) async fn read(&self) -> Result<Tx, sqlx::Error> {
-        self.readers.begin().await
+        self.database.read().await
     }
 
     pub(super) async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        self.database.close().await;
     }
 
     /// The user with this token.
     pub(super) async fn user(&self, token_hash: &str) -> Result<Option<String>, sqlx::Error> {
         sqlx::query_scalar("SELECT id FROM users WHERE token_hash = ?")
             .bind(token_hash)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await
     }
 
@@ -115,7 +87,7 @@ impl Store {
         let row = sqlx::query(statement)
             .bind(prefix)
             .bind(secret_hash)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?;
         let key = |row: SqliteRow| {
             Ok(Key {
@@ -129,7 +101,7 @@ impl Store {
     pub(super) async fn key_is_active(&self, id: &str) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar("SELECT is_active = 1 FROM api_keys WHERE id = ?")
             .bind(id)
-            .fetch_one(&self.readers)
+            .fetch_one(&self.database.readers)
             .await
     }
 
@@ -139,7 +111,7 @@ impl Store {
                          ORDER BY position DESC LIMIT 1";
         let row = sqlx::query(statement)
             .bind(key)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?;
         row.map(active).transpose()
     }
@@ -155,7 +127,7 @@ impl Store {
         let row = sqlx::query(statement)
             .bind(id)
             .bind(key)
-            .fetch_optional(&self.readers)
+            .fetch_optional(&self.database.readers)
             .await?;
         row.map(active).transpose()
     }
@@ -215,16 +187,6 @@ fn active(row: SqliteRow) -> Result<Active, sqlx::Error> {
         id: row.try_get("id")?,
         model: row.try_get("model")?,
     })
-}
-
-fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // Those to a file of ours do not break: a ping before each use would only cost.
-        .test_before_acquire(false)
 }
 
 pub(super) fn new_id() -> String {

@@ -14,6 +14,7 @@ impl<L> Default for Locks<L> {
 impl<L: Default> Locks<L> {
     /// The one lock of this name. An owned guard of it keeps it.
     pub(super) fn of(&self, name: &str) -> Arc<L> {
+        // Whoever panicked while holding it left a map like any other.
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = locks.get(name).and_then(Weak::upgrade) {
             return lock;
