@@ -1,5 +1,6 @@
 //! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
@@ -61,11 +62,7 @@ pub struct PlanRun {
 impl PlanRun {
     /// Whether a step was sent.
     pub fn sent(&self, step: u32) -> bool {
-        let purpose = Purpose::Step(step);
-        self.history
-            .events
-            .iter()
-            .any(|event| event.purpose == purpose)
+        self.history.steps().any(|sent| sent == step)
     }
 
     /// The plan as it was run, for one of its violations: without the steps that were not sent, and those at which
@@ -361,15 +358,10 @@ impl<'a> Run<'a> {
         steer: Option<u64>,
     ) -> Result<bool, ClientError> {
         self.judge.unfold();
-        if !self.judge.can_try(step) {
+        let Some((step, action)) = self.tryable(step) else {
             return Ok(false);
-        }
-        let action = self.renderer.materialise(&step.action);
-        let model = &self.runner.model;
-        let offered = |mirror: &Mirror| model.picks_from_its_lists(mirror, &action);
-        if !self.judge.mirrors().all(offered) {
-            return Ok(false);
-        }
+        };
+        let step = step.as_ref();
         let expected = self.judge.expect(action);
         if steer.is_some_and(|seed| self.runner.steers_away(seed, step, &expected)) {
             return Ok(false);
@@ -470,20 +462,19 @@ impl<'a> Run<'a> {
     /// Sends the steps of a race at the same instant, and the reads that are due after it. How many could not be tried.
     async fn race(&mut self, steps: &[Step], reads: Reads) -> Result<usize, ClientError> {
         self.judge.unfold();
-        let mut entries: Vec<(&Step, Action, Request)> = Vec::new();
+        let mut entries: Vec<(Cow<Step>, Action, Request)> = Vec::new();
         let runner = self.runner;
         let model = &runner.model;
-        for step in steps {
-            let there = self.judge.can_try(step)
-                && step.follows(self.history_steps().chain(entries.iter().map(|(s, ..)| *s)));
-            if !there {
+        for planned in steps {
+            let others = entries.iter().map(|(step, ..)| step.id);
+            let earlier: BTreeSet<u32> = others.chain(self.history.steps()).collect();
+            let earlier = self.plan.all().filter(|step| earlier.contains(&step.id));
+            if !planned.follows(earlier) {
                 continue;
             }
-            let action = self.renderer.materialise(&step.action);
-            let offered = |mirror: &Mirror| model.picks_from_its_lists(mirror, &action);
-            if !self.judge.mirrors().all(offered) {
+            let Some((step, action)) = self.tryable(planned) else {
                 continue;
-            }
+            };
             let request = match step.delivery.again() {
                 // What is sent again at once is the same to the byte.
                 Some(of) => {
@@ -491,15 +482,15 @@ impl<'a> Run<'a> {
                     let sent = sent.find(|(other, ..)| other.id == of);
                     let sent = sent.map(|(.., request)| request.clone());
                     self.keys.insert(step.id, self.root(of));
-                    sent.or_else(|| self.request(step, &action))
+                    sent.or_else(|| self.request(&step, &action))
                 }
-                None => self.request(step, &action),
+                None => self.request(&step, &action),
             };
             let Some(request) = request else { continue };
             entries.push((step, action, request));
         }
         // What asks something else once another one has taken effect cannot run against it.
-        let stands = |(step, action, request): &(&Step, Action, Request)| {
+        let stands = |(step, action, request): &(Cow<Step>, Action, Request)| {
             let mut others = entries.iter().filter(|(other, ..)| other.id != step.id);
             others.all(|(other, ..)| {
                 let mut mirrors = self.judge.mirrors();
@@ -528,7 +519,7 @@ impl<'a> Run<'a> {
                 if self.confused {
                     break;
                 }
-                skipped += usize::from(!self.step(step, reads, None).await?);
+                skipped += usize::from(!self.step(&step, reads, None).await?);
             }
             return Ok(skipped);
         }
@@ -610,10 +601,35 @@ impl<'a> Run<'a> {
         Ok(skipped)
     }
 
-    /// The steps that were sent.
-    fn history_steps(&self) -> impl Iterator<Item = &'a Step> {
-        let sent = |step: &&Step| self.history.of_step(step.id).is_some();
-        self.plan.all().filter(sent)
+    /// A step and what it asks for, if it can be tried now, whatever the world: all that it names is there, or something in
+    /// its stead, and is offered to it.
+    fn tryable<'s>(&self, step: &'s Step) -> Option<(Cow<'s, Step>, Action)> {
+        let mut step = Cow::Borrowed(step);
+        if let Some(there) = self.standing_in(&step) {
+            step = Cow::Owned(there);
+        }
+        if !self.judge.can_try(&step) {
+            return None;
+        }
+        let action = self.renderer.materialise(&step.action);
+        let model = &self.runner.model;
+        let mut mirrors = self.judge.mirrors();
+        let offered = mirrors.all(|mirror| model.picks_from_its_lists(mirror, &action));
+        offered.then_some((step, action))
+    }
+
+    /// The step about what came about in the stead of what it names, where that is something else, and the same in all
+    /// worlds.
+    fn standing_in(&self, step: &Step) -> Option<Step> {
+        let there = |handle| {
+            let mut mirrors = self.judge.mirrors();
+            let first = self.plan.stand_in(mirrors.next()?, handle)?;
+            let same = mirrors.all(|m| self.plan.stand_in(m, handle) == Some(first));
+            same.then_some(first)
+        };
+        let names = step.names();
+        let lost = names.iter().any(|handle| there(*handle) != Some(*handle));
+        lost.then(|| step.renamed(|handle| there(handle).unwrap_or(handle)))
     }
 
     /// Notes that the server gave no answer to a step. Nobody knows whether it took effect.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::generate::{Plan, Step};
+
 use crate::model::action::{Actor, Picked};
 use crate::model::mirror::Mirror;
 use crate::model::template::Template;
@@ -38,6 +40,17 @@ impl HandleNames {
         *count += 1;
         let name = format!("{}#{count}", model.kind(handle.kind).name);
         self.names.insert(handle, name);
+    }
+
+    /// Calls what a plan names, and a race did not make, by the name of what came about in its stead.
+    pub fn stand_ins(&mut self, plan: &Plan, mirror: &Mirror) {
+        for handle in plan.all().flat_map(Step::names) {
+            if let Some(there) = plan.stand_in(mirror, handle)
+                && let Some(name) = self.names.get(&there).cloned()
+            {
+                self.names.entry(handle).or_insert(name);
+            }
+        }
     }
 
     /// The name of an entity.

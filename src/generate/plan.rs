@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
 use crate::model::action::{Action, Actor, Picked};
+use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, Value};
 
 /// What a run attempts, made before anything is sent.
@@ -363,6 +364,19 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Itself where it is in the mirror, and otherwise what came about in its stead: the plan expects one step of a race to
+    /// create it, and another one of that race did.
+    pub fn stand_in(&self, mirror: &Mirror, handle: Handle) -> Option<Handle> {
+        if mirror.get(handle).is_some() {
+            return Some(handle);
+        }
+        let race = |step: u32| self.all().find(|s| s.id == step)?.race();
+        let lost = race(handle.step)?;
+        let others = mirror.all(handle.kind).map(|(other, _)| other);
+        let others = others.filter(|other| race(other.step) == Some(lost));
+        others.min_by_key(|other| (other.nth != handle.nth, other.step, other.nth))
+    }
 }
 
 /// The steps as they are taken: one by one, and those of a race together.
@@ -395,6 +409,28 @@ impl Step {
         let mut earlier = earlier.into_iter();
         let again = self.delivery.again().is_some();
         earlier.any(|other| other.id == of && (other.action == self.action) == again)
+    }
+
+    /// The step with other entities in the place of those that it names, as actor and wherever else.
+    pub fn renamed(&self, mut change: impl FnMut(Handle) -> Handle) -> Step {
+        let mut step = self.clone();
+        step.action.actor = match step.action.actor {
+            Actor::Entity(handle) => Actor::Entity(change(handle)),
+            Actor::Forged(handle) => Actor::Forged(change(handle)),
+            other => other,
+        };
+        for pick in &mut step.action.picks {
+            if let Picked::Entity(handle) = pick {
+                *handle = change(*handle);
+            }
+        }
+        for arg in &mut step.action.args {
+            *arg = arg.rewrite(&mut |value| match value {
+                Value::Entity(handle) => Some(Value::Entity(change(*handle))),
+                _ => None,
+            });
+        }
+        step
     }
 
     /// The entities that the step names: who acts, what it is about, and what its arguments refer to.

@@ -2,7 +2,7 @@
 //! them with others, or with what it has already.
 
 use crate::model::Model;
-use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::action::{Action, Actor, Outcome};
 use crate::model::domain::Domain;
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
@@ -254,7 +254,7 @@ fn merged(prepared: &Prepared, start: &Mirror, steps: &[Step], end: End) -> Opti
         for other in start.live(late.kind).chain(early).take(4) {
             let renamed = steps
                 .iter()
-                .map(|step| renamed(step, *late, other))
+                .map(|step| step.renamed(|h| if h == *late { other } else { h }))
                 .collect();
             if let Some(fewer) = kept(prepared, start, renamed, end) {
                 // The maker of what is not needed any more goes when steps are dropped next.
@@ -265,21 +265,6 @@ fn merged(prepared: &Prepared, start: &Mirror, steps: &[Step], end: End) -> Opti
         }
     }
     merged.then_some(steps)
-}
-
-/// The step with one entity in the place of another.
-fn renamed(step: &Step, old: Handle, new: Handle) -> Step {
-    let mut step = step.clone();
-    match &mut step.action.actor {
-        Actor::Entity(handle) | Actor::Forged(handle) if *handle == old => *handle = new,
-        _ => {}
-    }
-    for picked in &mut step.action.picks {
-        if *picked == Picked::Entity(old) {
-            *picked = Picked::Entity(new);
-        }
-    }
-    step
 }
 
 /// The steps that still apply, if the last one still reaches the end.

@@ -33,6 +33,7 @@ impl<'a> Scene<'a> {
                 names.add(model, handle);
             }
         }
+        names.stand_ins(&found.plan, &found.mirror);
         let mut symbols = Symbols::of(model, &found.mirror, &names, &found.mark);
         for step in found.plan.all() {
             let rule = &model.rules[step.action.rule];

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, rename, renumber, same_subject};
+use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, renumber, same_subject};
 use super::simplify::instance;
 use crate::generate::{Delivery, Step, rehearse_step};
 use crate::model::action::{Action, Actor, Outcome, Picked};
@@ -328,7 +328,7 @@ impl Reducer<'_> {
                     let other = [false, true].into_iter().find_map(|exchange| {
                         let mut other = kept.clone();
                         for step in &mut other.steps[start..] {
-                            *step = rename(step, &mut |h| match h {
+                            *step = step.renamed(|h| match h {
                                 h if h == *from => *to,
                                 h if exchange && h == *to => *from,
                                 h => h,
@@ -381,7 +381,7 @@ impl Reducer<'_> {
                     h => h,
                 };
                 let other = Candidate {
-                    steps: kept.steps.iter().map(|s| rename(s, &mut swap)).collect(),
+                    steps: kept.steps.iter().map(|s| s.renamed(&mut swap)).collect(),
                     entity: kept.entity.map(&mut swap),
                 };
                 if self.alike(&other, &deeds, keep) {

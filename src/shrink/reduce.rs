@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::generate::{Delivery, Lane, Step, rehearse_strictly, taken};
 use crate::model::Model;
-use crate::model::action::{Actor, Outcome, Picked};
+use crate::model::action::Outcome;
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
 
@@ -459,7 +459,7 @@ fn merge(candidate: &Candidate, from: Handle, to: Handle, depth: usize) -> Candi
         merged.steps = candidate
             .steps
             .iter()
-            .map(|s| rename(s, &mut place))
+            .map(|s| s.renamed(&mut place))
             .collect();
         if round == depth {
             break;
@@ -497,28 +497,6 @@ pub(super) fn same_subject(one: &Candidate, other: &Candidate) -> bool {
     about(one) == about(other)
 }
 
-/// The step with other entities in the place of those that it names, as actor and wherever else.
-pub(super) fn rename(step: &Step, change: &mut dyn FnMut(Handle) -> Handle) -> Step {
-    let mut step = step.clone();
-    step.action.actor = match step.action.actor {
-        Actor::Entity(handle) => Actor::Entity(change(handle)),
-        Actor::Forged(handle) => Actor::Forged(change(handle)),
-        other => other,
-    };
-    for pick in &mut step.action.picks {
-        if let Picked::Entity(handle) = pick {
-            *handle = change(*handle);
-        }
-    }
-    for arg in &mut step.action.args {
-        *arg = arg.rewrite(&mut |value| match value {
-            Value::Entity(handle) => Some(Value::Entity(change(*handle))),
-            _ => None,
-        });
-    }
-    step
-}
-
 /// The candidate with step ids from 1 and fresh values numbered in order, so that it reads the same whatever it was
 /// part of.
 pub fn renumber(candidate: &Candidate) -> Candidate {
@@ -533,7 +511,7 @@ pub fn renumber(candidate: &Candidate) -> Candidate {
     let mut fresh: BTreeMap<u32, u32> = BTreeMap::new();
     let mut steps = Vec::with_capacity(candidate.steps.len());
     for step in &candidate.steps {
-        let mut step = rename(step, &mut moved);
+        let mut step = step.renamed(&mut moved);
         step.id = ids.get(&step.id).copied().unwrap_or(step.id);
         step.delivery = (step.delivery).renumbered(|of| ids.get(&of).copied().unwrap_or(of));
         if let Some(lane) = step.lane {

@@ -3,21 +3,10 @@
 
 use std::process::{Command, Output};
 
-use super::process::{free_port, run};
+use super::process::{flat, kept, steps};
 
-/// The service on a file that is kept, with a slip.
 fn service(slip: Option<&str>, more: &[&str]) -> Output {
-    let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let binary = env!("CARGO_BIN_EXE_gainsay");
-    let slip = slip.map_or(String::new(), |slip| format!(", \"--bug\", \"{slip}\""));
-    let config = format!(
-        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nready = \"GET /health\"\n\
-         serve = [{binary:?}, \"demo\", \"agent-service\", \"--serve\", \"--port\", \"{port}\", \
-         \"--database\", \"kept.sqlite\"{slip}]\n"
-    );
-    std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
-    run(folder.path(), "models/agent-service.yaml", more)
+    kept("agent-service", slip, more)
 }
 
 /// A slip, the faults that show it, what is told of it, and the steps that the shortest plan has at most. Where it is a
@@ -62,12 +51,6 @@ const SLIPS: [(&str, &str, &str, usize); 12] = [
     ),
 ];
 
-/// What was told, without its line breaks.
-fn flat(output: &Output) -> String {
-    let told = String::from_utf8_lossy(&output.stdout);
-    told.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Whether a plan fails can be a matter of milliseconds, on a machine that others use: so often it may be tried to boil
 /// one down. It has to be found each time.
 const TRIES: usize = 3;
@@ -89,12 +72,7 @@ fn every_slip_is_found() {
             let told = flat(&found);
             assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
             assert!(told.contains(check), "{slip}: {told}");
-            // "Seed 2; 3 of 39 steps remain".
-            let steps = told.split_once(" steps remain").and_then(|(before, _)| {
-                let words: Vec<&str> = before.rsplitn(4, ' ').collect();
-                words.get(2)?.parse::<usize>().ok()
-            });
-            steps.unwrap_or_else(|| panic!("{slip}: no steps in {told}"))
+            steps(&told).unwrap_or_else(|| panic!("{slip}: no steps in {told}"))
         };
         let fewest = (0..TRIES)
             .map(|_| boiled_down())

@@ -3,27 +3,10 @@
 
 use std::process::{Command, Output};
 
-use super::process::{free_port, run};
+use super::process::{flat, kept, steps};
 
-/// The server on a file that is kept, with a slip.
 fn keys(slip: Option<&str>, more: &[&str]) -> Output {
-    let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let binary = env!("CARGO_BIN_EXE_gainsay");
-    let slip = slip.map_or(String::new(), |slip| format!(", \"--bug\", \"{slip}\""));
-    let config = format!(
-        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nready = \"GET /health\"\n\
-         serve = [{binary:?}, \"demo\", \"key-rotation\", \"--serve\", \"--port\", \"{port}\", \
-         \"--database\", \"kept.sqlite\"{slip}]\n"
-    );
-    std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
-    run(folder.path(), "models/key-rotation.yaml", more)
-}
-
-/// What was told, without its line breaks.
-fn flat(output: &Output) -> String {
-    let told = String::from_utf8_lossy(&output.stdout);
-    told.split_whitespace().collect::<Vec<_>>().join(" ")
+    kept("key-rotation", slip, more)
 }
 
 /// A slip, what is told of it, and the steps that the shortest plan has.
@@ -53,13 +36,6 @@ const IN_A_CRASH: [(&str, &str, usize); 2] = [
     ("delete_then_insert", "does not hold after", 10),
     ("insert_then_mark", "does not hold after", 10),
 ];
-
-/// "Seed 2; 3 of 39 steps remain".
-fn steps(told: &str) -> Option<usize> {
-    let (before, _) = told.split_once(" steps remain")?;
-    let words: Vec<&str> = before.rsplitn(4, ' ').collect();
-    words.get(2)?.parse().ok()
-}
 
 #[test]
 fn what_a_sequence_shows_is_found() {

@@ -34,6 +34,34 @@ pub fn run(folder: &Path, model: &str, more: &[&str]) -> Output {
         .expect("it runs")
 }
 
+/// A demo server, or one with a slip, in a process of its own and on a file that is kept.
+pub fn kept(name: &str, slip: Option<&str>, more: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = free_port();
+    let binary = env!("CARGO_BIN_EXE_gainsay");
+    let slip = slip.map_or(String::new(), |slip| format!(", \"--bug\", \"{slip}\""));
+    let config = format!(
+        "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nready = \"GET /health\"\n\
+         serve = [{binary:?}, \"demo\", \"{name}\", \"--serve\", \"--port\", \"{port}\", \
+         \"--database\", \"kept.sqlite\"{slip}]\n"
+    );
+    std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
+    run(folder.path(), &format!("models/{name}.yaml"), more)
+}
+
+/// What was told, without its line breaks.
+pub fn flat(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stdout);
+    told.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// "Seed 2; 3 of 39 steps remain".
+pub fn steps(told: &str) -> Option<usize> {
+    let (before, _) = told.split_once(" steps remain")?;
+    let words: Vec<&str> = before.rsplitn(4, ' ').collect();
+    words.get(2)?.parse().ok()
+}
+
 /// What the server keeps in memory is gone with it, although it said that it had it.
 #[test]
 fn what_was_acknowledged_and_lost_in_a_crash_is_found() {

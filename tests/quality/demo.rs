@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gainsay::campaign::{self, Report};
 use gainsay::demo::deep_sci_fi::{self, Bug};
@@ -20,7 +20,10 @@ pub struct Found {
 
 /// The model of the demo server.
 pub fn model() -> Arc<Model> {
-    Arc::new(Model::load("models/deep-sci-fi.yaml".as_ref()).expect("the model is sound"))
+    static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
+        Arc::new(Model::load("models/deep-sci-fi.yaml".as_ref()).expect("the model is sound"))
+    });
+    MODEL.clone()
 }
 
 /// The administrator's key of the demo servers here.
@@ -55,14 +58,23 @@ pub async fn under_faults(
     report
 }
 
-/// Plans of a model, with an account of each kind that no rule makes.
+/// Plans of a model, with an account of each kind that no rule makes. What it takes to reach the outcomes of a large model
+/// takes seconds to find out, and is found out once.
 pub fn generator(model: &Arc<Model>, faults: Faults) -> Generator {
+    static MADE: Mutex<Vec<(Arc<Model>, Faults, Generator)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().expect("nobody panicked here");
+    let known = (made.iter()).find(|(of, with, _)| Arc::ptr_eq(of, model) && *with == faults);
+    if let Some((.., generator)) = known {
+        return generator.clone();
+    }
     let options = generate::Options {
         accounts: generate::needed_accounts(model),
-        faults,
+        faults: faults.clone(),
         ..generate::Options::default()
     };
-    Generator::new(model.clone(), options)
+    let generator = Generator::new(model.clone(), options);
+    made.push((model.clone(), faults, generator.clone()));
+    generator
 }
 
 /// A campaign against a server that runs already.

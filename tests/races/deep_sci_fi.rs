@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use gainsay::campaign::{Options, Report, campaign};
 use gainsay::demo::deep_sci_fi::{self, Bug, Config};
-use gainsay::drive::{Client, Limits};
 use gainsay::generate::{self, Generator, Races, Step};
 use gainsay::model::Model;
 use gainsay::run::Runner;
 use gainsay::shrink::Counterexample;
 
-use super::holds;
+use super::{client, holds};
 
 const ADMIN_KEY: &str = "dsf_administrator_of_the_races";
 
@@ -37,13 +36,6 @@ async fn run(model: &Arc<Model>, bugs: &[Bug], plans: Plans, options: Options) -
         ..Config::default()
     });
     let server = server.await.expect("the demo server starts");
-    let client = Client::new(
-        &server.url(),
-        Vec::new(),
-        Limits::default(),
-        model.tolerate.clone(),
-        false,
-    );
     let generator = Generator::new(
         model.clone(),
         generate::Options {
@@ -57,7 +49,7 @@ async fn run(model: &Arc<Model>, bugs: &[Bug], plans: Plans, options: Options) -
     for (kind, _) in generate::needed_accounts(model) {
         generate::give(model, &mut start, kind, &[("api_key", ADMIN_KEY.into())]);
     }
-    let runner = Runner::new(model.clone(), client.expect("a client"), start);
+    let runner = Runner::new(model.clone(), client(&server.url(), model), start);
     let report = campaign(&generator, &runner, &options, &mut |_| {}).await;
     server.stop().await;
     report.expect("the server is there")

@@ -8,8 +8,14 @@ mod seats;
 
 use std::collections::BTreeSet;
 
-use gainsay::campaign::Report;
-use gainsay::generate::{Races, Step, taken};
+use std::ops::Range;
+use std::sync::Arc;
+
+use gainsay::campaign::{Options, Report, campaign};
+use gainsay::drive::{Client, Limits};
+use gainsay::generate::{self, Generator, Races, Step, taken};
+use gainsay::model::Model;
+use gainsay::run::Runner;
 use gainsay::shrink::Counterexample;
 
 /// Races as the command line has them where nobody says how many.
@@ -18,6 +24,55 @@ fn racing() -> Races {
         permille: 300,
         ..Races::default()
     }
+}
+
+/// These seeds, until the first of them fails.
+fn until_one_fails(seeds: Range<u64>) -> Options {
+    Options {
+        seeds,
+        jobs: 2,
+        fail_fast: true,
+        ..Options::default()
+    }
+}
+
+/// Plans with races, driven at a server.
+async fn drive(url: &str, model: &Arc<Model>, races: Races, options: &Options) -> Report {
+    let plans = generate::Options {
+        races,
+        ..generate::Options::default()
+    };
+    let generator = Generator::new(model.clone(), plans);
+    let runner = Runner::new(model.clone(), client(url, model), generator.start());
+    let report = campaign(&generator, &runner, options, &mut |_| {}).await;
+    report.expect("the server is there")
+}
+
+fn client(url: &str, model: &Model) -> Client {
+    let tolerate = model.tolerate.clone();
+    let client = Client::new(url, Vec::new(), Limits::default(), tolerate, false);
+    client.expect("a client")
+}
+
+/// What a race of two shows of a slip.
+struct Shown {
+    /// What is found of it first, or a part of that.
+    check: &'static str,
+    /// The steps that the shortest plan has at most.
+    steps: usize,
+}
+
+/// It was found, and boiled down to a race of two.
+fn found(slip: impl std::fmt::Debug, report: &Report, shown: &Shown) {
+    let [found, ..] = report.counterexamples.as_slice() else {
+        panic!("{slip:?}: {report:?}");
+    };
+    let id = found.violation.id.to_string();
+    assert!(id.contains(shown.check), "{slip:?}: {id}");
+    let steps = found.plan.len();
+    assert!(steps <= shown.steps, "{slip:?}: {:?}", found.plan);
+    assert_eq!(branches(found), [2], "{slip:?}: {:?}", found.plan);
+    assert!(!found.standing.never(), "{slip:?}: {:?}", found.standing);
 }
 
 /// Nothing failed. One plan in fifty may have a race that can be put in more orders than are looked at.

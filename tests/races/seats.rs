@@ -2,6 +2,7 @@
 //! are lost.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,17 +10,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gainsay::campaign::{Options, Report, campaign};
+use gainsay::campaign::{Options, Report};
 use gainsay::check::{CheckId, Finding};
-use gainsay::drive::{Client, Limits};
-use gainsay::generate::{self, Generator, Races, Step};
+use gainsay::generate::{self, Races, Step};
 use gainsay::model::Model;
 use gainsay::report::{Snapshot, Style, story};
-use gainsay::run::Runner;
 use gainsay::shrink::Counterexample;
 use serde_json::{Value, json};
 
-use super::{holds, racing};
+use super::{drive, holds, racing};
 
 const MODEL: &str = r#"
 model: seats
@@ -186,7 +185,7 @@ async fn show(State(hall): State<Hall>, Path(id): Path<String>) -> Result<Json<V
     Ok(Json(json!({ "taken_by": taken_by, "likes": likes })))
 }
 
-async fn run(slips: Slips, races: Races, seeds: std::ops::Range<u64>) -> (Arc<Model>, Report) {
+async fn run(slips: Slips, races: Races, seeds: Range<u64>) -> (Arc<Model>, Report) {
     let hall = Hall {
         slips,
         guests: Arc::default(),
@@ -205,26 +204,13 @@ async fn run(slips: Slips, races: Races, seeds: std::ops::Range<u64>) -> (Arc<Mo
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let model = Arc::new(Model::parse("seats.yaml", MODEL).expect("a model"));
-    let client = Client::new(
-        &url,
-        Vec::new(),
-        Limits::default(),
-        Default::default(),
-        false,
-    );
-    let options = generate::Options {
-        races,
-        ..Default::default()
-    };
-    let generator = Generator::new(model.clone(), options);
-    let runner = Runner::new(model.clone(), client.expect("a client"), generator.start());
     let options = Options {
         seeds,
         jobs: 4,
         ..Options::default()
     };
-    let report = campaign(&generator, &runner, &options, &mut |_| {}).await;
-    (model, report.expect("the server is there"))
+    let report = drive(&url, &model, races, &options).await;
+    (model, report)
 }
 
 /// The steps, rule by rule, those that run at once in brackets.
