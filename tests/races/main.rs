@@ -5,6 +5,7 @@ mod deep_sci_fi;
 mod key_rotation;
 mod marketplace;
 mod seats;
+mod stand_ins;
 
 use std::collections::BTreeSet;
 
