@@ -316,13 +316,13 @@ impl Archer<'_> {
             .filter(|(_, w)| fits(w) && w.turn == mine)
             .map(|(at, w)| (Reverse(w.failed), steps(w), at))
             .collect();
-        candidates.sort_unstable();
         let last = candidates.len().checked_sub(1)?;
         let choice = match self.chance(60) {
             true => last,
             false => self.below(candidates.len()),
         };
-        Some(candidates[choice].2)
+        let (_, chosen, _) = candidates.select_nth_unstable(choice);
+        Some(chosen.2)
     }
 
     /// Casts different principals that exist already in the roles of those that a recipe begins with.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ordered_float::OrderedFloat;
 use proptest::strategy::{Just, NewTree, SBoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{TestRng, TestRunner};
-use rand::RngExt;
+use rand::{Rng, RngExt};
 
 use crate::model::domain::Domain;
 use crate::model::expression::Scope;
@@ -356,6 +356,9 @@ fn size(rng: &mut TestRng, min: usize, max: usize) -> usize {
     }
 }
 
+/// So many eights of letters are drawn at once.
+const EIGHTS: usize = 16;
+
 fn text(rng: &mut TestRng, min: usize, limit: Option<usize>) -> String {
     let reach = min.saturating_add(ROOM);
     let length = match (rng.random_range(0..8u8), limit) {
@@ -366,9 +369,13 @@ fn text(rng: &mut TestRng, min: usize, limit: Option<usize>) -> String {
     };
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        // Eight letters of one draw; that some come a little more often is no matter.
-        let draw: [u8; 8] = rng.random();
-        let letters = draw.iter().take(length - text.len());
+        // A letter of each word; that some come a little more often is no matter. Filling words is quicker than asking for
+        // bytes, each of which would be a word, too.
+        let mut words = [0u8; 32 * EIGHTS];
+        let missing = length - text.len();
+        let words = &mut words[..32 * missing.div_ceil(8).min(EIGHTS)];
+        rng.fill_bytes(words);
+        let letters = words.iter().step_by(4).take(missing);
         text.extend(letters.map(|byte| char::from(PLAIN[usize::from(*byte) % PLAIN.len()])));
     }
     // Spaces at the ends may be trimmed, and a count of what is left would be another.
