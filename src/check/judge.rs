@@ -1080,10 +1080,11 @@ impl Judge {
         if self.racing || self.guarded.is_empty() || !(secrets || isolation) {
             return;
         }
-        let text = response.text();
+        let texts = response.texts();
         let shown = self.guarded.iter().filter(|guarded| {
             let shown = |text: &str| text.contains(guarded.text.as_ref());
-            shown(&text) || response.headers.iter().any(|(_, value)| shown(value))
+            texts.iter().any(|text| shown(text))
+                || response.headers.iter().any(|(_, value)| shown(value))
         });
         let shown: Vec<&Guarded> = shown.collect();
         // Two may have the same: whoever may see the one text may see the other.

@@ -10,10 +10,14 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::{Mutex, oneshot};
 
+use super::events::Format;
 use super::history::{Exchange, Request, Response};
 use super::relay::{LINGER, Relay};
 use crate::generate::{Damage, Delivery, Effect, Fault};
 use crate::model::Statuses;
+
+/// So long a stream of events is read that does not end.
+const STREAMED: Duration = Duration::from_secs(5);
 
 /// What a run may use up.
 #[derive(Clone, Debug)]
@@ -621,9 +625,28 @@ impl Client {
                 (name.as_str().to_owned(), value)
             })
             .collect();
+        let streamed = response.headers().get(CONTENT_TYPE);
+        let streamed = streamed.and_then(|value| Format::of(value.to_str().ok()?));
+        // A stream may have no end of its own, and is read for a while; anything else has to come whole.
+        let bound = STREAMED.min(self.limits.timeout / 2);
+        let until = streamed.map(|_| tokio::time::Instant::now() + bound);
         let mut body = Vec::new();
         let mut truncated = false;
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        loop {
+            let next = response.chunk();
+            let chunk = match until {
+                Some(until) => match tokio::time::timeout_at(until, next).await {
+                    Ok(chunk) => chunk,
+                    Err(_) => {
+                        truncated = true;
+                        break;
+                    }
+                },
+                None => next.await,
+            };
+            let Some(chunk) = chunk.map_err(broken)? else {
+                break;
+            };
             let room = self.limits.max_body.saturating_sub(body.len());
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {

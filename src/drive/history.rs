@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::events::{self, Format};
 use crate::model::oracle::Answer;
 use crate::model::value::{Handle, Value};
 
@@ -134,6 +135,32 @@ impl Response {
         serde_json::from_slice(&self.body).ok()
     }
 
+    /// The events of a body that is a stream of them, if it is one.
+    pub fn events(&self) -> Option<Vec<serde_json::Value>> {
+        let format = self.header("content-type").and_then(Format::of)?;
+        format.read(&self.body, self.truncated)
+    }
+
+    /// The texts in which something may stand that should not: the body, and of a stream what its pieces come to.
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts = vec![self.text()];
+        if let Some(events) = self.events() {
+            texts.extend(events::joined(&events));
+        }
+        texts
+    }
+
+    /// The body as models know it: of JSON its value, of a stream its events, of anything else its text, of none null.
+    pub fn value(&self) -> serde_json::Value {
+        if let Some(events) = self.events() {
+            return serde_json::json!({ "events": events });
+        }
+        if self.body.is_empty() {
+            return serde_json::Value::Null;
+        }
+        (self.json()).unwrap_or_else(|| serde_json::Value::String(self.text()))
+    }
+
     /// The body as text, with what is not UTF-8 replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
@@ -152,15 +179,10 @@ impl Response {
                 })
                 .or_insert_with(|| Value::text(value.as_str()));
         }
-        let body = match self.json() {
-            Some(json) => Value::from_json(&json),
-            None if self.body.is_empty() => Value::Null,
-            None => Value::text(self.text()),
-        };
         Answer {
             status: self.status,
             headers: Value::Map(Arc::new(headers)),
-            body,
+            body: Value::from_json(&self.value()),
         }
     }
 }

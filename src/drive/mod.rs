@@ -4,6 +4,7 @@
 
 mod client;
 mod config;
+mod events;
 pub mod history;
 mod hooks;
 mod injector;

@@ -515,12 +515,10 @@ fn answer(
     if !headers.is_empty() {
         line.insert("headers".into(), headers.into());
     }
-    let body = match response.json() {
-        Some(json) => masks.json("", &json),
-        None if response.body.is_empty() => return,
-        None => masks.json("", &response.text().into()),
-    };
-    line.insert("body".into(), body);
+    let body = response.value();
+    if !body.is_null() {
+        line.insert("body".into(), masks.json("", &body));
+    }
 }
 
 /// What is written in place of secrets, and of what makes a run's values unique: the same for the same.
