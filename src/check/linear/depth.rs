@@ -1,7 +1,7 @@
 //! Depth first: one order after the other, as Wing and Gong do it, with Lowe's memory of what was looked at. It finds an
 //! order soon where there are many, and is lost where there is none and much may have happened.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::space::Space;
 use super::{Budget, Refutation, Trail, Trails, Used, Verdict, is_within, with};
@@ -74,7 +74,7 @@ impl Depth {
             lost,
             before: is_before,
             open: Vec::new(),
-            seen: HashMap::new(),
+            seen: HashMap::default(),
             trails: Trails::default(),
             furthest: place.clone(),
             first: Some(place),

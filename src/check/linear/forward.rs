@@ -1,7 +1,7 @@
 //! Forward: the worlds that are possible are carried from one answer to the next. An operation takes effect as late as it
 //! can: when an answer is there, its operation must have, with whatever has to come before it.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::space::Space;
 use super::{Budget, Refutation, Trail, Trails, Used, Verdict, is_within, with};
@@ -81,6 +81,30 @@ struct Pool {
 }
 
 impl Pool {
+    /// Whether it is worth going on from a world to another state, with so many more under way that took effect already, and
+    /// perhaps one more that has no answer.
+    fn admits_next(
+        &mut self,
+        world: &World,
+        (state, ahead): (u32, u128),
+        lost: Option<u32>,
+    ) -> bool {
+        let known = self.known.entry((state, world.ahead | ahead)).or_default();
+        let within = |few: &Used| {
+            let mut many = world.used.iter();
+            let mut few = few.iter().filter(|one| Some(**one) != lost);
+            few.all(|one| many.any(|other| other == one))
+        };
+        if known.iter().any(within) {
+            return false;
+        }
+        known.push(match lost {
+            Some(lost) => with(&world.used, lost),
+            None => world.used.clone(),
+        });
+        true
+    }
+
     fn admits(&mut self, world: &World) -> bool {
         let known = self.known.entry((world.state, world.ahead)).or_default();
         if known.iter().any(|used| is_within(used, &world.used)) {
@@ -126,7 +150,7 @@ impl Forward {
                 trail: 0,
             }],
             slots: Vec::new(),
-            slot_of: HashMap::new(),
+            slot_of: HashMap::default(),
             over,
             lost: Vec::new(),
             trails: Trails::default(),
@@ -236,12 +260,16 @@ impl Forward {
         let wanted = self.slot_of.get(&target).map(bit);
         let lost = number(target);
         let mut seen = Pool::default();
+        let mut planned = Pool::default();
         let mut reached = Pool::default();
         let mut worlds = Vec::new();
         // Those that used less come first: they make the others not worth looking at.
         let mut furthest = self.worlds.first()?.clone();
         let mut frontier = Frontier::default();
-        self.worlds.iter().cloned().for_each(|w| frontier.push(w));
+        for world in &self.worlds {
+            planned.admits(world);
+            frontier.push(world.clone());
+        }
         let mut looked = 0;
         while let Some(mut world) = frontier.pop() {
             looked += 1;
@@ -275,7 +303,9 @@ impl Forward {
                     continue;
                 }
                 let over = |other: usize| self.is_done(&world, other);
-                if let Some(state) = space.observe(world.state, operation, over) {
+                if let Some(state) = space.observe(world.state, operation, over)
+                    && planned.admits_next(&world, (state, bit(&slot)), None)
+                {
                     frontier.push(World {
                         state,
                         ahead: world.ahead | bit(&slot),
@@ -290,6 +320,9 @@ impl Forward {
                     continue;
                 }
                 for state in space.suppose(world.state, operation).iter() {
+                    if !planned.admits_next(&world, (*state, 0), Some(number(operation))) {
+                        continue;
+                    }
                     frontier.push(World {
                         state: *state,
                         ahead: world.ahead,

@@ -1,9 +1,11 @@
 //! The space of worlds: every state that operations can lead to, by a number, and where each operation leads from each of
 //! them. The rules are asked once for each pair; the searches only compare numbers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::super::judge::{choose, step_value};
 use super::super::violation::CheckId;
@@ -62,9 +64,9 @@ impl<'a> Space<'a> {
             classes: classes(model, operations),
             pure,
             states: vec![state.clone()],
-            numbers: HashMap::from([(state, 0)]),
-            observed: HashMap::new(),
-            supposed: HashMap::new(),
+            numbers: [(state, 0)].into_iter().collect(),
+            observed: HashMap::default(),
+            supposed: HashMap::default(),
         }
     }
 
@@ -434,7 +436,7 @@ fn classes(model: &Model, operations: &[Operation]) -> Vec<u32> {
         .invariants
         .iter()
         .any(|invariant| invariant.claim.uses.variables.contains("step"));
-    let mut known = HashMap::new();
+    let mut known = HashMap::default();
     let mut classes = Vec::with_capacity(operations.len());
     for (index, op) in operations.iter().enumerate() {
         let alone = about_steps || matches!(&op.deed, Deed::Act(a) if names_things(model, a.rule));

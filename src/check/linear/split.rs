@@ -1,7 +1,9 @@
 //! Splitting: which operations can have nothing to do with each other, read off what their rules read and write. Each
 //! group can be judged by itself, which is what makes a long history quick. Where it cannot be told, there is one group.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use cel::common::ast::Expr;
 
@@ -48,7 +50,7 @@ pub(super) fn split(
         .flat_map(|rule| touches(model, &model.rules[*rule]))
         .collect();
     let mut groups = Groups::default();
-    let mut owner: HashMap<Handle, usize> = HashMap::new();
+    let mut owner: HashMap<Handle, usize> = HashMap::default();
     for (at, index) in group.iter().enumerate() {
         groups.parent.push(at);
         for handle in concerns(model, start, &touched, &operations[*index]) {
@@ -56,7 +58,7 @@ pub(super) fn split(
             groups.join(at, other);
         }
     }
-    let mut split: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut split: HashMap<usize, Vec<usize>> = HashMap::default();
     let mut order = Vec::new();
     for (at, index) in group.iter().enumerate() {
         let root = groups.root(at);
