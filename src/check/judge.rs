@@ -308,7 +308,8 @@ impl Judge {
         untouched
     }
 
-    /// Judges the answer to something that was no proper request: it has to be refused.
+    /// Judges the answer to something that was no proper request: it has to be refused. What refuses a proper one may come
+    /// first.
     pub fn observe_malformed(&mut self, step: &Step, response: &Response, event: usize) {
         let model = self.model.clone();
         let definition = &model.rules[step.action.rule];
@@ -317,6 +318,14 @@ impl Judge {
         // What is no JSON cannot be taken for a proper request. A field too many can.
         let proper = step.delivery.effect() == Effect::Perhaps && response.status < 400;
         if proper || (400..500).contains(&response.status) {
+            return;
+        }
+        let prediction = model.predict(&self.mirror, &step.action, None);
+        let mut refusals = prediction.outcomes.into_iter().filter(|o| !o.is_ok());
+        if refusals.any(|o| {
+            let statuses = model.statuses(step.action.rule, o);
+            !statuses.is_any() && statuses.allow(response.status)
+        }) {
             return;
         }
         let rule = definition.name.clone();

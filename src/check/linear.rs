@@ -189,10 +189,11 @@ fn search(
     let mut depth = Depth::new(space, world, before, group);
     let mut patience = 256;
     loop {
-        if let Some(verdict) = forward.advance(space, patience, budget) {
+        // Where there are many orders, one is found at once.
+        if let Some(verdict) = depth.advance(space, patience * 8, budget) {
             return verdict;
         }
-        if let Some(verdict) = depth.advance(space, patience * 8, budget) {
+        if let Some(verdict) = forward.advance(space, patience, budget) {
             return verdict;
         }
         if budget.is_spent() {

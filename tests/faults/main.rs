@@ -1,6 +1,7 @@
 //! Faults between a client and a server: what the server sees of each, and what they find.
 
 mod agents;
+mod closed;
 mod hooks;
 mod keys;
 mod ledger;
