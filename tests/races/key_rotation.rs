@@ -28,14 +28,14 @@ const SLIPS: [(Slip, Shown); 2] = [
     (
         Slip::NonatomicClaim,
         Shown {
-            check: "K1_",
+            check: "no order explains: chat_is_refused",
             steps: 6,
         },
     ),
     (
         Slip::BurnBackup,
         Shown {
-            check: "K1_",
+            check: " after a race",
             steps: 6,
         },
     ),
