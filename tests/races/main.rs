@@ -63,18 +63,20 @@ struct Shown {
     steps: usize,
 }
 
-/// It was found, and boiled down to a race of two.
-fn found(slip: impl std::fmt::Debug, report: &Report, shown: &Shown) {
+/// Whether it was boiled down to a race of two. It has to be found each time.
+fn boiled_down(slip: impl std::fmt::Debug, report: &Report, shown: &Shown) -> bool {
     let [found, ..] = report.counterexamples.as_slice() else {
         panic!("{slip:?}: {report:?}");
     };
     let id = found.violation.id.to_string();
     assert!(id.contains(shown.check), "{slip:?}: {id}");
-    let steps = found.plan.len();
-    assert!(steps <= shown.steps, "{slip:?}: {:?}", found.plan);
-    assert_eq!(branches(found), [2], "{slip:?}: {:?}", found.plan);
     assert!(!found.standing.never(), "{slip:?}: {:?}", found.standing);
+    found.plan.len() <= shown.steps && branches(found) == [2]
 }
+
+/// Whether a race fails can be a matter of milliseconds, on a machine that others use: so often it may be tried to boil one
+/// down.
+const TRIES: usize = 3;
 
 /// Nothing failed. One plan in fifty may have a race that can be put in more orders than are looked at.
 fn holds(report: &Report) {
