@@ -62,7 +62,7 @@ pub struct PlanRun {
 impl PlanRun {
     /// Whether a step was sent.
     pub fn sent(&self, step: u32) -> bool {
-        self.history.steps().any(|sent| sent == step)
+        self.history.of_step(step).is_some()
     }
 
     /// The plan as it was run, for one of its violations: without the steps that were not sent, and those at which
@@ -466,9 +466,11 @@ impl<'a> Run<'a> {
         let runner = self.runner;
         let model = &runner.model;
         for planned in steps {
-            let others = entries.iter().map(|(step, ..)| step.id);
-            let earlier: BTreeSet<u32> = others.chain(self.history.steps()).collect();
-            let earlier = self.plan.all().filter(|step| earlier.contains(&step.id));
+            let earlier = self.plan.all().filter(|step| {
+                let mut others = entries.iter();
+                others.any(|(other, ..)| other.id == step.id)
+                    || self.history.of_step(step.id).is_some()
+            });
             if !planned.follows(earlier) {
                 continue;
             }

@@ -101,14 +101,6 @@ impl History {
             .find(|event| event.purpose == Purpose::Step(id))
             .map(|event| &event.exchange)
     }
-
-    /// The steps that were sent.
-    pub fn steps(&self) -> impl Iterator<Item = u32> {
-        self.events.iter().filter_map(|event| match event.purpose {
-            Purpose::Step(id) => Some(id),
-            _ => None,
-        })
-    }
 }
 
 impl Exchange {
