@@ -78,6 +78,43 @@ fn boiled_down(slip: impl std::fmt::Debug, report: &Report, shown: &Shown) -> bo
 /// down.
 const TRIES: usize = 3;
 
+/// Every slip is found within 200 plans, and boiled down. `run` drives plans of so many races at a server with slips.
+async fn all_are_found<S: Copy + std::fmt::Debug>(
+    slips: &[(S, Shown)],
+    run: impl AsyncFn(Vec<S>, Races, Range<u64>) -> Report,
+) {
+    for (slip, shown) in slips {
+        let mut small = false;
+        for _ in 0..TRIES {
+            let report = run(vec![*slip], racing(), 0..200).await;
+            small |= boiled_down(slip, &report, shown);
+            if small {
+                break;
+            }
+        }
+        assert!(small, "{slip:?}: never {} steps or fewer", shown.steps);
+    }
+}
+
+/// No slip shows in ten plans without races.
+async fn none_shows_without_races<S: Copy + std::fmt::Debug>(
+    slips: &[(S, Shown)],
+    run: impl AsyncFn(Vec<S>, Races, Range<u64>) -> Report,
+) {
+    for (slip, _) in slips {
+        let report = run(vec![*slip], Races::default(), 0..10).await;
+        assert!(report.held(), "{slip:?}: {:?}", report.failures());
+    }
+}
+
+/// The plans of a sound server held, and had races whose branches began together.
+fn held_in_races(report: &Report) {
+    holds(report);
+    assert!(report.races > 400, "{}", report.races);
+    let spread = report.spread.expect("there were races");
+    assert!(spread.as_millis() < 5, "{spread:?}");
+}
+
 /// Nothing failed. One plan in fifty may have a race that can be put in more orders than are looked at.
 fn holds(report: &Report) {
     let failures = report.failures();

@@ -8,7 +8,9 @@ use gainsay::demo::marketplace::{Config, Slip, serve};
 use gainsay::generate::Races;
 use gainsay::model::Model;
 
-use super::{Shown, TRIES, boiled_down, drive, holds, racing, until_one_fails};
+use super::{
+    Shown, all_are_found, drive, held_in_races, none_shows_without_races, racing, until_one_fails,
+};
 
 async fn run(slips: Vec<Slip>, races: Races, seeds: Range<u64>) -> Report {
     let config = Config {
@@ -66,32 +68,15 @@ const SLIPS: [(Slip, Shown); 5] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_slip_is_found() {
-    for (slip, shown) in SLIPS {
-        let mut small = false;
-        for _ in 0..TRIES {
-            let report = run(vec![slip], racing(), 0..200).await;
-            small |= boiled_down(slip, &report, &shown);
-            if small {
-                break;
-            }
-        }
-        assert!(small, "{slip:?}: never {} steps or fewer", shown.steps);
-    }
+    all_are_found(&SLIPS, run).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_do_not_show_one_after_the_other() {
-    for (slip, ..) in SLIPS {
-        let report = run(vec![slip], Races::default(), 0..10).await;
-        assert!(report.held(), "{slip:?}: {:?}", report.failures());
-    }
+    none_shows_without_races(&SLIPS, run).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_slip_the_same_plans_hold() {
-    let report = run(Vec::new(), racing(), 0..150).await;
-    holds(&report);
-    assert!(report.races > 400, "{}", report.races);
-    let spread = report.spread.expect("there were races");
-    assert!(spread.as_millis() < 5, "{spread:?}");
+    held_in_races(&run(Vec::new(), racing(), 0..150).await);
 }
