@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::check::{CheckId, Finding};
 use crate::drive::ClientError;
-use crate::generate::{Coverage, Fault, Generator, Plan};
+use crate::generate::{Coverage, Delivery, Fault, Generator, Plan};
 use crate::model::action::Outcome;
 use crate::run::{PlanRun, Reads, Runner};
 use crate::shrink::{Bounds, Counterexample, Standing, shrink};
@@ -210,7 +210,9 @@ pub async fn campaign(
         }
         report.worlds = report.worlds.max(run.worlds);
         for fault in plan.all().filter(|s| run.sent(s.id)) {
-            if let Some(fault) = Fault::of(fault.delivery).filter(|_| fault.lane.is_none()) {
+            // What is sent again in a race is part of it.
+            let raced = fault.lane.is_some() && matches!(fault.delivery, Delivery::Again { .. });
+            if let Some(fault) = Fault::of(fault.delivery).filter(|_| !raced) {
                 *report.faults.entry(fault).or_default() += 1;
             }
         }

@@ -11,7 +11,9 @@ use tokio::sync::Mutex;
 use crate::check::{Aftermath, Due, Expectation, Ran, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
 use crate::drive::{Client, ClientError, Disturbance, Injector, InjectorError, Raced, Renderer};
-use crate::generate::{Delivery, Effect, Fault, LinkName, Plan, Step, rehearse_step, taken};
+use crate::generate::{
+    Damage, Delivery, Effect, Fault, LinkName, Plan, Step, rehearse_step, taken,
+};
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
@@ -426,7 +428,13 @@ impl<'a> Run<'a> {
             (_, Some(response)) => {
                 (self.judge).observe(step, again, &expected, &response, (event, took));
             }
-            (Delivery::Abandoned { .. } | Delivery::Late | Delivery::Link { .. }, None) => {
+            (
+                Delivery::Abandoned { .. }
+                | Delivery::Late
+                | Delivery::Link { .. }
+                | Delivery::Malformed(Damage::Length),
+                None,
+            ) => {
                 let until = self.runner.client.fence();
                 self.judge.perhaps(step, action, until, again);
             }
@@ -528,9 +536,11 @@ impl<'a> Run<'a> {
         let requests: Vec<Vec<Request>> = (branches.iter())
             .map(|(_, members)| members.iter().map(|m| entries[*m].2.clone()).collect())
             .collect();
-        let race = self.runner.client.race(&requests, self.began).await?;
+        let behind = |step: &Step| matches!(step.delivery, Delivery::Behind { .. });
+        let joined = entries.iter().any(|(step, ..)| behind(step));
+        let race = self.runner.client.race(&requests, joined, self.began).await?;
         let until = self.runner.client.fence();
-        self.spreads.push(race.spread);
+        self.spreads.extend((!joined).then_some(race.spread));
         let mut raced: Vec<(usize, Raced)> = Vec::new();
         for ((_, members), sent) in branches.iter().zip(race.branches) {
             raced.extend(members.iter().copied().zip(sent));
@@ -551,6 +561,8 @@ impl<'a> Run<'a> {
             let response = exchange.response.clone();
             let response = response.filter(|r| r.status < 500 || foreseen(r));
             match (&exchange.response, error) {
+                // A server may end the connection with any answer.
+                (_, Some(_)) if behind(step) => {}
                 (_, Some(error)) => failed.push((action.rule, Err(error), event)),
                 (Some(answer), None) if response.is_none() => {
                     failed.push((action.rule, Ok(answer.status), event));

@@ -1,18 +1,20 @@
 //! The client: sends one request to the target, waits where the server says 'not now', and bounds everything.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use futures_util::stream;
 use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::{Mutex, oneshot};
 
 use super::events::Format;
 use super::history::{Exchange, Request, Response};
-use super::relay::{LINGER, Relay};
+use super::relay::{LINGER, Relay, pipeline};
 use crate::generate::{Damage, Delivery, Effect, Fault};
 use crate::model::Statuses;
 
@@ -315,6 +317,7 @@ impl Client {
         match delivery {
             Delivery::Once
             | Delivery::Again { lost: false, .. }
+            | Delivery::Behind { .. }
             | Delivery::KeyOf { .. }
             | Delivery::Link { .. }
             | Delivery::Paused => self.send(request, since).await.map(told),
@@ -324,7 +327,12 @@ impl Client {
             | Delivery::AfterStop => self.send_by(self.alone()?, request, since).await.map(told),
             Delivery::Malformed(damage) => {
                 let request = damaged(request, damage);
-                match self.send(&request, since).await {
+                let sent = match damage {
+                    // Whoever waits for the rest of it waits until the connection ends.
+                    Damage::Length => self.send_by(self.alone()?, &request, since).await,
+                    _ => self.send(&request, since).await,
+                };
+                match sent {
                     // A server need not read to its end what it does not take.
                     Err(ClientError::Transport {
                         unreachable: false, ..
@@ -340,6 +348,17 @@ impl Client {
         }
     }
 
+    /// A relay that is ready for a request: one that nobody uses now, or a new one.
+    fn relay(&self) -> Result<Relay, ClientError> {
+        let idle = self.shared.relays().pop();
+        let relay = match idle {
+            Some(relay) => relay,
+            None => Relay::new(&self.base, builder(&self.limits))?,
+        };
+        relay.arm();
+        Ok(relay)
+    }
+
     /// Sends a request by way of a relay.
     async fn relayed(
         &self,
@@ -348,11 +367,7 @@ impl Client {
         since: Instant,
     ) -> Result<(Exchange, Option<Arc<Response>>), ClientError> {
         self.admit().await?;
-        let relay = match self.shared.relays().pop() {
-            Some(relay) => relay,
-            None => Relay::new(&self.base, builder(&self.limits))?,
-        };
-        relay.arm();
+        let relay = self.relay()?;
         let started = Instant::now();
         let bound = self.limits.timeout;
         let http = relay.http.clone();
@@ -390,7 +405,8 @@ impl Client {
     }
 
     /// Sends the first request of every branch at the same instant, and in each branch what follows one by one, as soon
-    /// as what came before is answered.
+    /// as what came before is answered. Where they are to be `joined`, the first requests go right behind one another over
+    /// one connection, where that is not encrypted: what is said on it then is not ours to put together.
     ///
     /// # Errors
     ///
@@ -398,19 +414,16 @@ impl Client {
     pub async fn race(
         &self,
         branches: &[Vec<Request>],
+        joined: bool,
         since: Instant,
     ) -> Result<Race, ClientError> {
+        let joined = joined && self.base.scheme() == "http";
         let mut relays = Vec::new();
         for branch in branches {
             for _ in branch {
                 self.admit().await?;
             }
-            let relay = match self.shared.relays().pop() {
-                Some(relay) => relay,
-                None => Relay::new(&self.base, builder(&self.limits))?,
-            };
-            relay.arm();
-            relays.push(relay);
+            relays.push(self.relay()?);
         }
         let runners: Vec<_> = (branches.iter().zip(&relays))
             .map(|(branch, relay)| {
@@ -453,16 +466,21 @@ impl Client {
         let mut released = Vec::with_capacity(held.len());
         for held in &mut held {
             released.push(Instant::now());
-            // A server that has hung up by now is seen to where its answer is waited for.
-            let _ = held.release().await;
+            if !joined {
+                // A server that has hung up by now is seen to where its answer is waited for.
+                let _ = held.release().await;
+            }
         }
         let spread = match (released.first(), released.last()) {
             (Some(first), Some(last)) => last.saturating_duration_since(*first),
             _ => Duration::ZERO,
         };
         let mut finished = Vec::new();
-        for ((held, at), (runner, go)) in held.into_iter().zip(released).zip(runners) {
-            tokio::spawn(held.answer());
+        match joined {
+            true => drop(tokio::spawn(pipeline(held))),
+            false => held.into_iter().for_each(|held| drop(tokio::spawn(held.answer()))),
+        }
+        for (at, (runner, go)) in released.into_iter().zip(runners) {
             // Whoever is to be told waits, or has been told already that the connection broke.
             let _ = go.send(at);
             finished.push(runner);
@@ -606,14 +624,15 @@ impl Client {
             builder = builder.header(header, value);
         }
         if let Some(body) = &request.body {
-            let given = request
-                .headers
-                .iter()
-                .any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-            if !given {
+            if request.header(CONTENT_TYPE.as_str()).is_none() {
                 builder = builder.header(CONTENT_TYPE, &body.content_type);
             }
-            builder = builder.body(body.bytes.clone());
+            let said = request.header(CONTENT_LENGTH.as_str());
+            let said = said.and_then(|said| said.parse::<usize>().ok());
+            builder = builder.body(match said.is_some_and(|said| said > body.bytes.len()) {
+                true => short(body.bytes.clone()),
+                false => body.bytes.clone().into(),
+            });
         }
         let mut response = builder.send().await.map_err(broken)?;
         let status = response.status().as_u16();
@@ -717,9 +736,29 @@ fn damaged(request: &Request, damage: Damage) -> Request {
         Damage::Nested => body.bytes = field(&nested(NESTED)),
         Damage::Huge => body.bytes = field(&[b"\"", b"x".repeat(HUGE).as_slice(), b"\""].concat()),
         Damage::ContentType => body.content_type = "application/x-gainsay".into(),
+        Damage::Length => {
+            let length = (body.bytes.len() + 1).to_string();
+            let header = (CONTENT_LENGTH.as_str().to_owned(), length);
+            request.headers.push(header);
+        }
     }
     request
 }
+
+/// A body that ends before it is as long as it was said to be. What there is of it is on its way by then.
+fn short(bytes: Vec<u8>) -> reqwest::Body {
+    let pieces = stream::unfold(Some(bytes), async |bytes| match bytes {
+        Some(bytes) => Some((Ok::<_, Infallible>(bytes), None)),
+        None => {
+            tokio::time::sleep(ON_ITS_WAY).await;
+            None
+        }
+    });
+    reqwest::Body::wrap_stream(pieces)
+}
+
+/// So long a body is waited for to be sent.
+const ON_ITS_WAY: Duration = Duration::from_millis(20);
 
 /// How deep lists are nested, and how long a text is, in requests that are malformed on purpose.
 const NESTED: usize = 10_000;

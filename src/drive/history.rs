@@ -103,6 +103,15 @@ impl History {
     }
 }
 
+impl Request {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let header = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
+    }
+}
+
 impl Exchange {
     /// The status that came back, if any did.
     pub fn status(&self) -> Option<u16> {

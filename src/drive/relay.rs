@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::{ClientBuilder, Url};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -45,6 +46,76 @@ impl Held {
     pub async fn answer(mut self) -> io::Result<()> {
         copy_bidirectional(&mut self.client, &mut self.server).await?;
         Ok(())
+    }
+}
+
+/// Sends what some clients ask right behind one another on the connection of the first, and gives each of them his answer.
+/// Where nobody can tell how long an answer is before the connection ends, it is the last one.
+pub(super) async fn pipeline(held: Vec<Held>) -> io::Result<()> {
+    let requests: Vec<Vec<u8>> = held.iter().map(|held| held.request.clone()).collect();
+    let mut held = held.into_iter();
+    let Some(Held {
+        client, mut server, ..
+    }) = held.next()
+    else {
+        return Ok(());
+    };
+    server.write_all(&requests.concat()).await?;
+    let clients = std::iter::once(client).chain(held.map(|held| held.client));
+    let (mut read, mut piece) = (Vec::new(), vec![0; 16 << 10]);
+    for (mut client, request) in clients.zip(&requests) {
+        let length = loop {
+            match length_of_answer(&read, request) {
+                Length::Known(length) if length <= read.len() => break length,
+                Length::Unknown => {
+                    client.write_all(&read).await?;
+                    tokio::io::copy(&mut server, &mut client).await?;
+                    return Ok(());
+                }
+                _ => match server.read(&mut piece).await? {
+                    0 => {
+                        client.write_all(&read).await?;
+                        return Ok(());
+                    }
+                    n => read.extend(&piece[..n]),
+                },
+            }
+        };
+        client.write_all(&read[..length]).await?;
+        read.drain(..length);
+    }
+    Ok(())
+}
+
+/// How many bytes an answer has.
+#[derive(Debug, PartialEq, Eq)]
+enum Length {
+    Known(usize),
+    /// Its head is not all there.
+    Open,
+    /// Its head does not say, or is none.
+    Unknown,
+}
+
+/// How long the answer is that some bytes begin with.
+fn length_of_answer(bytes: &[u8], request: &[u8]) -> Length {
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    let mut answer = httparse::Response::new(&mut headers);
+    let head = match answer.parse(bytes) {
+        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Partial) => return Length::Open,
+        Err(_) => return Length::Unknown,
+    };
+    let bodiless = matches!(answer.code, Some(204 | 304)) || request.starts_with(b"HEAD ");
+    let mut headers = answer.headers.iter();
+    let said = headers.find(|header| header.name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str()));
+    let said = said.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
+    match (answer.code, said) {
+        // More is to come, which is the answer.
+        (Some(100..200), _) => Length::Unknown,
+        _ if bodiless => Length::Known(head),
+        (_, Some(said)) => head.checked_add(said).map_or(Length::Unknown, Length::Known),
+        (_, None) => Length::Unknown,
     }
 }
 

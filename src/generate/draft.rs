@@ -14,7 +14,7 @@ use crate::model::value::Handle;
 use super::archer::Archer;
 use super::faults::{Fault, MOST_OPEN, Mix, Sent, arriving, choose, failing};
 use super::generator::Prepared;
-use super::plan::{Delivery, Effect, Step};
+use super::plan::{Delivery, Effect, Lane, Step};
 use super::races::against;
 use super::rehearsal::{Rehearsed, rehearse_step};
 use super::rota::Turn;
@@ -24,6 +24,9 @@ const BONUS: u32 = 100;
 
 /// So many of the last steps may be sent again.
 const REMEMBERED: usize = 12;
+
+/// Of what is to be sent twice, one in so many goes right behind the first, without waiting.
+const PIPELINED: u32 = 3;
 
 /// How much more goals are wanted whose turn it is.
 const TURN: u32 = 200;
@@ -133,21 +136,34 @@ impl Draft {
     /// Sends something once more that was sent before.
     fn send_again(&mut self, prepared: &Prepared, rng: &mut TestRng, lost: bool) -> Option<Step> {
         let sent: Vec<&Sent> = self.sent.iter().map(Arc::as_ref).collect();
-        let original = choose(&sent, rng)?;
+        let original = choose(&sent, rng)?.clone();
+        let of = original.id;
+        Some(self.repeat(prepared, original, Delivery::Again { of, lost }))
+    }
+
+    /// Takes a step that sends again what another one sent.
+    fn repeat(&mut self, prepared: &Prepared, original: Step, delivery: Delivery) -> Step {
         let step = Step {
             id: self.next_step,
-            action: original.action.clone(),
-            delivery: Delivery::Again {
-                of: original.id,
-                lost,
-            },
-            lane: None,
+            delivery,
+            ..original
         };
         self.next_step += 1;
         self.left = self.left.saturating_sub(1);
         // What it names was there, and entities do not vanish.
         rehearse_step(&prepared.model, &mut self.mirror, &step);
-        Some(step)
+        step
+    }
+
+    /// Takes a step that sends again what another one sends, right behind it: the two of them.
+    fn pipelined(&mut self, prepared: &Prepared, original: Step) -> Vec<Step> {
+        let of = original.id;
+        let second = self.repeat(prepared, original.clone(), Delivery::Behind { of });
+        let lane = |step, branch| Step {
+            lane: Some(Lane { race: of, branch }),
+            ..step
+        };
+        vec![lane(original, 0), lane(second, 1)]
     }
 }
 
@@ -281,7 +297,9 @@ impl Strategy for NextMove {
             0 => self.draft.temper.mix.at(draft.next_step, runner.rng()),
             _ => None,
         };
-        if let Some(Fault::Twice | Fault::Swallowed) = fault {
+        // Nothing is drawn for it: plans without it are what they were.
+        let pipelined = fault == Some(Fault::Twice) && draft.next_step.is_multiple_of(PIPELINED);
+        if let (Some(Fault::Twice | Fault::Swallowed), false) = (fault, pipelined) {
             let lost = fault == Some(Fault::Swallowed);
             if let Some(step) = draft.send_again(prepared, runner.rng(), lost) {
                 let after = Arc::new(draft);
@@ -313,6 +331,10 @@ impl Strategy for NextMove {
             });
         let Some(delivery) = failing else {
             step.delivery = fault.and_then(arriving).unwrap_or_default();
+            if pipelined && changes {
+                let steps = draft.pipelined(prepared, step);
+                return Ok(Just(self.one_by_one(steps, draft)));
+            }
             let races = prepared.options.races;
             let alone = fault.is_some()
                 || races.permille == 0

@@ -13,7 +13,7 @@ use crate::model::{Body, Model, Reuse};
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Fault {
-    /// A request is sent once more after its answer.
+    /// A request is sent once more, after its answer or right behind it.
     Twice,
     /// An answer is lost, and the client sends the request again on a new connection.
     Swallowed,
@@ -122,7 +122,7 @@ impl Fault {
         match delivery {
             Delivery::Once | Delivery::Retried { .. } => None,
             Delivery::KeyOf { .. } => Some(Fault::Key),
-            Delivery::Again { lost: false, .. } => Some(Fault::Twice),
+            Delivery::Again { lost: false, .. } | Delivery::Behind { .. } => Some(Fault::Twice),
             Delivery::Again { lost: true, .. } => Some(Fault::Swallowed),
             Delivery::Slow => Some(Fault::Slow),
             Delivery::Cut(_) => Some(Fault::Cut),
@@ -387,6 +387,8 @@ pub(super) fn failing(
             let damage = match rng.random_range(0..40) {
                 0 => Damage::Huge,
                 lot @ 1..8 => damage[lot % 6],
+                // Nobody is told whether it took effect, which each time is one more that may have.
+                36..40 => Damage::Length,
                 lot => damage[lot % 5],
             };
             matches!(body, Body::Json(_)).then_some(Delivery::Malformed(damage))

@@ -58,6 +58,12 @@ pub enum Delivery {
         /// On a connection of its own, as by a client that never saw the answer.
         lost: bool,
     },
+    /// The bytes of the step before, right behind them on the same connection: nobody waits for the answer between them.
+    /// The two run against each other, and the action is that step's.
+    Behind {
+        /// The step.
+        of: u32,
+    },
     /// The same request as an earlier step that nobody saw an answer to, with the same idempotency key: whichever of
     /// them takes effect, it does so once.
     Retried {
@@ -192,6 +198,8 @@ pub enum Damage {
     Huge,
     /// JSON that is said to be something else.
     ContentType,
+    /// A body that is said to be a byte longer than it is, until the connection ends.
+    Length,
     /// A text with the character NUL in it, which not every database can store.
     Nul,
 }
@@ -213,6 +221,7 @@ impl Delivery {
         match self {
             Delivery::Once
             | Delivery::Again { .. }
+            | Delivery::Behind { .. }
             | Delivery::Retried { .. }
             | Delivery::KeyOf { refused: false, .. }
             | Delivery::Slow
@@ -245,6 +254,11 @@ impl Delivery {
                     "the answer to step {of} was lost, so the client sends the same request again"
                 ));
             }
+            Delivery::Behind { of } => {
+                return Some(format!(
+                    "the request of step {of} again, right behind it on the same connection"
+                ));
+            }
             Delivery::Retried { of } => {
                 return Some(format!(
                     "nobody saw an answer to step {of}, so the client sends it again, with the same idempotency key"
@@ -268,6 +282,9 @@ impl Delivery {
             Delivery::Malformed(Damage::Huge) => "malformed: with a field of ten megabytes",
             Delivery::Malformed(Damage::ContentType) => {
                 "malformed: it says that it is application/x-gainsay"
+            }
+            Delivery::Malformed(Damage::Length) => {
+                "malformed: it says that it is a byte longer than it is, until the connection ends"
             }
             Delivery::Abandoned { close, after } => {
                 let how = match close {
@@ -318,7 +335,9 @@ impl Delivery {
     /// The step whose request it sends again, if it does.
     pub fn again(self) -> Option<u32> {
         match self {
-            Delivery::Again { of, .. } | Delivery::Retried { of } => Some(of),
+            Delivery::Again { of, .. } | Delivery::Behind { of } | Delivery::Retried { of } => {
+                Some(of)
+            }
             _ => None,
         }
     }
@@ -333,8 +352,10 @@ impl Delivery {
 
     /// Names the steps otherwise that it speaks of.
     pub fn renumbered(mut self, number: impl Fn(u32) -> u32) -> Delivery {
-        if let Delivery::Again { of, .. } | Delivery::Retried { of } | Delivery::KeyOf { of, .. } =
-            &mut self
+        if let Delivery::Again { of, .. }
+        | Delivery::Behind { of }
+        | Delivery::Retried { of }
+        | Delivery::KeyOf { of, .. } = &mut self
         {
             *of = number(*of);
         }
@@ -388,6 +409,14 @@ impl Step {
     /// The race that it is part of.
     pub fn race(&self) -> Option<u32> {
         self.lane.map(|lane| lane.race)
+    }
+
+    /// Takes it out of its race: it comes after what was before it.
+    pub fn leave_race(&mut self) {
+        self.lane = None;
+        if let Delivery::Behind { of } = self.delivery {
+            self.delivery = Delivery::Again { of, lost: false };
+        }
     }
 
     /// A step that is delivered as clients do.

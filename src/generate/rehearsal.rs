@@ -163,7 +163,11 @@ pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<
 /// Whether a step is assumed to do what its action does. Of what nobody can know nothing is assumed; and what a server
 /// recognises as sent before it only answers.
 fn takes_effect(model: &Model, step: &Step) -> bool {
-    let recognised = matches!(step.delivery, Delivery::Again { .. })
+    let again = matches!(
+        step.delivery,
+        Delivery::Again { .. } | Delivery::Behind { .. }
+    );
+    let recognised = again
         && model.rules[step.action.rule].idempotent.is_some();
     step.delivery.effect() == Reach::Told && !recognised
 }

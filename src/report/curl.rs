@@ -73,6 +73,7 @@ fn by_curl(delivery: Delivery) -> bool {
     match delivery {
         Delivery::Once
         | Delivery::Again { .. }
+        | Delivery::Behind { .. }
         | Delivery::Retried { .. }
         | Delivery::KeyOf { .. } => true,
         Delivery::Malformed(damage) => matches!(

@@ -17,7 +17,7 @@ use crate::check::linear::{Deed, Operation, Refutation};
 use crate::drive::Renderer;
 use crate::drive::history::{Exchange, Purpose};
 use crate::drive::symbols::is_secret_name;
-use crate::generate::{Delivery, Plan};
+use crate::generate::{Damage, Delivery, Plan};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Answer;
 use crate::model::value::{Handle, KindId, Value};
@@ -432,6 +432,7 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                 let status = exchange.status();
                 let told = match step.delivery {
                     Delivery::Cut(_) | Delivery::KeyOf { refused: true, .. } => continue,
+                    Delivery::Malformed(Damage::Length) if status.is_none() => false,
                     Delivery::Malformed(_) if status.is_none_or(|status| status >= 400) => continue,
                     Delivery::Malformed(_) => false,
                     _ => status.is_some_and(|status| status < 500 || !shaken),
@@ -450,7 +451,7 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                     let args = args.map(|(name, value)| (name.clone(), masks.json("", value)));
                     line.insert("with".into(), args.collect::<Map<_, _>>().into());
                 }
-                if let Delivery::Again { of, .. } = step.delivery {
+                if let Delivery::Again { of, .. } | Delivery::Behind { of } = step.delivery {
                     line.insert("again".into(), of.into());
                 }
                 answer(model, &masks, &mut line, exchange, (started, told, fence));

@@ -60,25 +60,21 @@ impl Candidate {
             .map(|step| step.id)
             .collect();
         for step in self.steps.iter_mut().filter(|s| alone.contains(&s.id)) {
-            step.lane = None;
+            step.leave_race();
         }
         self
     }
 
     /// The candidate without races: what ran at once comes one by one.
     pub(super) fn in_sequence(mut self) -> Candidate {
-        for step in &mut self.steps {
-            step.lane = None;
-        }
+        self.steps.iter_mut().for_each(Step::leave_race);
         self
     }
 
     /// The candidate with no race but the last one.
     pub(super) fn calm_before_the_last(mut self) -> Candidate {
         let before = self.steps.len() - self.last_race().len();
-        for step in &mut self.steps[..before] {
-            step.lane = None;
-        }
+        self.steps[..before].iter_mut().for_each(Step::leave_race);
         self
     }
 

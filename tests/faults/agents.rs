@@ -9,7 +9,7 @@ fn service(slip: Option<&str>, more: &[&str]) -> Output {
     kept("agent-service", slip, more)
 }
 
-/// A slip, the faults that show it, what is told of it, and the steps that the shortest plan has at most. Where it is a
+/// A slip, the faults that show it, what is told of it in one way or another, and the steps that the shortest plan has at most. Where it is a
 /// matter of milliseconds whether a plan fails, it cannot be boiled down as surely.
 const SLIPS: [(&str, &str, &str, usize); 12] = [
     ("lazy_persist", "process", "killed", 2),
@@ -40,7 +40,8 @@ const SLIPS: [(&str, &str, &str, usize); 12] = [
     (
         "limit_of_new_only",
         "network",
-        "change_block must be refused: within_the_old_limit",
+        // Also where it is sent, and nobody waits for its answer: then what is read tells.
+        "change_block must be refused: within_the_old_limit|block_reads_back does not hold after change_block",
         3,
     ),
     (
@@ -71,7 +72,7 @@ fn every_slip_is_found() {
             let found = service(Some(slip), &faults);
             let told = flat(&found);
             assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
-            assert!(told.contains(check), "{slip}: {told}");
+            assert!(check.split('|').any(|way| told.contains(way)), "{slip}: {told}");
             steps(&told).unwrap_or_else(|| panic!("{slip}: no steps in {told}"))
         };
         let fewest = (0..TRIES)

@@ -145,6 +145,68 @@ async fn what_is_sent_twice_comes_on_the_same_connection() {
     assert_eq!(first, second);
 }
 
+/// What two requests are answered that go right behind each other, by a server that reads both and says this at once.
+async fn pipelined(said: &'static str) -> [Option<String>; 2] {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            asked.push(tokio::spawn(async move {
+                let (mut bytes, mut piece) = (Vec::new(), vec![0; 4 << 10]);
+                while bytes.iter().filter(|byte| **byte == b'}').count() < 2 {
+                    match stream.read(&mut piece).await {
+                        Ok(n) if n > 0 => bytes.extend(&piece[..n]),
+                        _ => return bytes,
+                    }
+                }
+                stream.write_all(said.as_bytes()).await.expect("answered");
+                bytes
+            }));
+            if asked.len() == 2 {
+                break;
+            }
+        }
+        let mut seen = Vec::new();
+        for connection in asked {
+            seen.push(connection.await.expect("read"));
+        }
+        seen
+    });
+    let limits = Limits::default();
+    let client = Client::new(&url, Vec::new(), limits, Statuses::default(), false);
+    let client = client.expect("a client");
+    let branches = [vec![request()], vec![request()]];
+    let race = client.race(&branches, true, Instant::now()).await;
+    let mut seen: Vec<Vec<u8>> = server.await.expect("it served");
+    seen.retain(|bytes| !bytes.is_empty());
+    assert_eq!(seen.len(), 1, "both on one connection");
+    let (first, second) = seen[0].split_at(seen[0].len() / 2);
+    assert_eq!(first, second);
+    let told = race.expect("sent").branches.into_iter().map(|branch| {
+        let response = branch[0].exchange.response.clone();
+        response.map(|r| String::from_utf8_lossy(&r.body).into_owned())
+    });
+    let told: Vec<_> = told.collect();
+    told.try_into().expect("two")
+}
+
+#[tokio::test]
+async fn what_goes_right_behind_another_has_an_answer_of_its_own() {
+    let one = |said: &str| Some(said.to_owned());
+    let both = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst\
+                HTTP/1.1 409 Conflict\r\nContent-Length: 6\r\n\r\nsecond";
+    assert_eq!(pipelined(both).await, [one("first"), one("second")]);
+    let empty = "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond";
+    assert_eq!(pipelined(empty).await, [one(""), one("second")]);
+    let closed = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nfirst";
+    assert_eq!(pipelined(closed).await, [one("first"), None]);
+    // How long that is the relay does not know, and nobody is told what comes behind it.
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n\
+                   HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecond";
+    assert_eq!(pipelined(chunked).await, [one("first"), None]);
+}
+
 #[tokio::test]
 async fn what_is_slow_comes_in_pieces() {
     let (plain, seen, answered) = delivered(Delivery::Slow).await;
@@ -172,6 +234,24 @@ async fn what_is_abandoned_arrives_whole_and_the_connection_ends() {
         // Whoever answers into a connection that was closed is told so by a reset as well.
         assert!(seen.ended == Some(reset) || close == Close::Fin, "{seen:?}");
     }
+}
+
+#[tokio::test]
+async fn what_says_that_it_is_longer_has_all_that_there_is_and_ends() {
+    let (plain, seen, _) = delivered(Delivery::Malformed(Damage::Length)).await;
+    assert!(seen.ended.is_some());
+    let parts = |bytes: &[u8]| {
+        let text = String::from_utf8(bytes.to_vec()).expect("it is a text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let length = name.eq_ignore_ascii_case("content-length");
+            length.then(|| value.parse::<usize>().expect("a number"))
+        });
+        (length.expect("it says how long it is"), body.to_owned())
+    };
+    let ((length, body), (said, arrived)) = (parts(&plain), parts(&seen.bytes));
+    assert_eq!((said, arrived), (length + 1, body));
 }
 
 #[tokio::test]

@@ -189,6 +189,8 @@ fn every_delivery_is_read_back_also_after_insta() {
         Delivery::Malformed(Damage::NotANumber),
         Delivery::Malformed(Damage::Nul),
         Delivery::Malformed(Damage::ContentType),
+        Delivery::Malformed(Damage::Length),
+        Delivery::Behind { of: 1 },
         Delivery::Abandoned {
             close: Close::Fin,
             after: 0,
@@ -210,13 +212,10 @@ fn every_delivery_is_read_back_also_after_insta() {
             let first = plan.steps[0].clone();
             plan.steps[0].delivery = Delivery::Once;
             let id = plan.steps.iter().map(|step| step.id).max().unwrap() + 1;
-            let delivery = Delivery::Again {
-                of: first.id,
-                lost: true,
-            };
+            let of = first.id;
             plan.steps.push(Step {
                 id,
-                delivery,
+                delivery: delivery.renumbered(|_| of),
                 ..first
             });
         }
