@@ -93,8 +93,8 @@ pub struct Runner {
     start: Mirror,
     /// What can be done to the server's process, if anything can.
     process: Option<Source>,
-    /// The links that can be broken, by name.
-    links: BTreeMap<LinkName, Source>,
+    /// The links that can be broken, by name, and the faults of a program's own.
+    sources: BTreeMap<LinkName, Source>,
     shared: Arc<Shared>,
 }
 
@@ -134,6 +134,10 @@ pub const NO_PROCESS: &str = "crash, stop and pause need a server that gainsay s
 pub const NO_LINKS: &str = "there is no link to break\n  \
      give the target one in gainsay.toml (`[target.NAME.links.database]`), let the server connect through it, and give --target";
 
+/// What whoever asks for a fault of a program is told.
+pub const NO_INJECTOR: &str = "there is no program that makes this fault\n  \
+     give the target one in gainsay.toml (`injector`), and give --target";
+
 /// Whether the server is started again for a delivery.
 fn restarts(delivery: Delivery) -> bool {
     delivery.is_of_process() && delivery != Delivery::Paused
@@ -151,7 +155,7 @@ impl Runner {
             client,
             start,
             process: None,
-            links: BTreeMap::new(),
+            sources: BTreeMap::new(),
             shared: Arc::new(Shared {
                 salt,
                 runs: AtomicU32::new(0),
@@ -168,17 +172,17 @@ impl Runner {
         }
     }
 
-    /// The same with links that can be broken.
-    pub fn with_links(self, links: BTreeMap<LinkName, Source>) -> Runner {
-        Runner { links, ..self }
+    /// The same with links that can be broken, and faults of a program's own, by name.
+    pub fn with_sources(self, sources: BTreeMap<LinkName, Source>) -> Runner {
+        Runner { sources, ..self }
     }
 
-    /// Whether a plan can be run: nothing happens in it to a process or a link that is out of reach.
+    /// Whether a plan can be run: nothing happens in it to a process or a link that is out of reach, nor what only an absent program knows.
     pub fn can_run(&self, plan: &Plan) -> bool {
         plan.all().all(|step| {
-            let link = step.delivery.link();
+            let source = step.delivery.source();
             (self.process.is_some() || !step.delivery.is_of_process())
-                && link.is_none_or(|link| self.links.contains_key(&link))
+                && source.is_none_or(|name| self.sources.contains_key(&name))
         })
     }
 
@@ -432,6 +436,7 @@ impl<'a> Run<'a> {
                 Delivery::Abandoned { .. }
                 | Delivery::Late
                 | Delivery::Link { .. }
+                | Delivery::Own(_)
                 | Delivery::Malformed(Damage::Length),
                 None,
             ) => {
@@ -538,7 +543,11 @@ impl<'a> Run<'a> {
             .collect();
         let behind = |step: &Step| matches!(step.delivery, Delivery::Behind { .. });
         let joined = entries.iter().any(|(step, ..)| behind(step));
-        let race = self.runner.client.race(&requests, joined, self.began).await?;
+        let race = self
+            .runner
+            .client
+            .race(&requests, joined, self.began)
+            .await?;
         let until = self.runner.client.fence();
         self.spreads.extend((!joined).then_some(race.spread));
         let mut raced: Vec<(usize, Raced)> = Vec::new();
@@ -678,8 +687,16 @@ impl<'a> Run<'a> {
         if !delivery.is_of_all() {
             return Ok(delivered(send().await?, false));
         }
-        let (source, missing) = match delivery.link() {
-            Some(link) => (runner.links.get(&link), NO_LINKS),
+        let meanwhile = match delivery {
+            Delivery::Link { fault, .. } => Some(Disturbance::Link(fault)),
+            Delivery::Own(own) => Some(Disturbance::Own(own.name)),
+            _ => None,
+        };
+        let (source, missing) = match delivery.source() {
+            Some(name) => match delivery {
+                Delivery::Own(_) => (runner.sources.get(&name), NO_INJECTOR),
+                _ => (runner.sources.get(&name), NO_LINKS),
+            },
             None => (runner.process.as_ref(), NO_PROCESS),
         };
         let Some(source) = source else {
@@ -689,9 +706,9 @@ impl<'a> Run<'a> {
         };
         let mut source = source.lock().await;
         let failed = |error: InjectorError| ClientError::Process { reason: error.0 };
-        if let Delivery::Link { fault, .. } = delivery {
+        if let Some(what) = meanwhile {
             let started = Instant::now();
-            let broken = source.inject(Disturbance::Link(fault), LEASE).await;
+            let broken = source.inject(what, LEASE).await;
             broken.map_err(failed)?;
             let sent = send().await;
             let fired = source.heal().await.map_err(failed)?;

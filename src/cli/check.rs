@@ -23,6 +23,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let model = Arc::new(load(&arguments.path.model, terminal)?);
     let mut options = arguments.plans.generate(&model)?;
     options.accounts = needed_accounts(&model);
+    options.faults.offer(&[])?;
     let assumed = options.accounts.clone();
     let generator = Generator::new(model.clone(), options);
     let seeds = arguments.plans.seeds();

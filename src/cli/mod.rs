@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::campaign::CampaignError;
 use crate::drive::ClientError;
-use crate::generate::{Fault, Faults, Races};
+use crate::generate::{Fault, Faults, OwnFault, Races, UnknownFault};
 use crate::model::{LoadError, Model};
 use terminal::Terminal;
 
@@ -92,6 +92,12 @@ impl From<ClientError> for Failure {
             }
             other => Failure::Harness(other.to_string()),
         }
+    }
+}
+
+impl From<UnknownFault> for Failure {
+    fn from(error: UnknownFault) -> Self {
+        Failure::Usage(error.to_string())
     }
 }
 
@@ -301,10 +307,12 @@ impl FaultOptions {
                 "network" => kinds.extend(Fault::NETWORK),
                 "process" => kinds.extend(Fault::PROCESS),
                 "link" => kinds.extend(Fault::LINK),
-                name => {
-                    let fault = name.parse::<Fault>();
-                    kinds.insert(fault.map_err(|e| Failure::Usage(e.to_string()))?);
-                }
+                // What a target's program calls its own is known once it runs.
+                name => match (name.parse::<Fault>(), OwnFault::asked_for(name)) {
+                    (Ok(fault), _) => drop(kinds.insert(fault)),
+                    (Err(_), Some(own)) => drop(kinds.insert(Fault::Own(own))),
+                    (Err(error), None) => return Err(error.into()),
+                },
             }
         }
         let mut faults = Faults::network(rate);

@@ -10,8 +10,8 @@ use tokio::sync::Mutex;
 use super::terminal::Terminal;
 use super::{Failure, duration};
 use crate::drive::{
-    Client, Config, ConfigError, Disturbance, Hooked, Hooks, Limits, Link, LinkConfig, REMOTE_RATE,
-    Server, Target, Toxiproxy, is_loopback_url,
+    Client, Config, ConfigError, Disturbance, Hooked, Hooks, Limits, Link, LinkConfig, Plugin,
+    REMOTE_RATE, Server, Target, Toxiproxy, is_loopback_url,
 };
 use crate::generate::{self, Fault, LinkName, start};
 use crate::model::Model;
@@ -50,6 +50,8 @@ pub(super) struct Ready {
     pub url: String,
     /// The server, where it is ours.
     server: Option<Arc<Mutex<Server>>>,
+    /// The program that makes faults.
+    plugin: Option<Arc<Mutex<Plugin>>>,
 }
 
 /// What a target gives beside its address.
@@ -58,6 +60,7 @@ struct Sources {
     server: Option<Arc<Mutex<Server>>>,
     hooks: Option<Hooks>,
     links: BTreeMap<LinkName, Source>,
+    plugin: Option<Plugin>,
 }
 
 impl From<ConfigError> for Failure {
@@ -130,8 +133,16 @@ impl TargetOptions {
                     }
                     None => None,
                 };
+                let plugin = match &target.injector {
+                    Some(config) => {
+                        let plugin = Plugin::start(config).await;
+                        Some(plugin.map_err(|e| Failure::Harness(e.to_string()))?)
+                    }
+                    None => None,
+                };
                 let sources = Sources {
                     server,
+                    plugin,
                     hooks: target.hooks.clone(),
                     links,
                 };
@@ -151,14 +162,21 @@ impl TargetOptions {
         let Sources {
             server,
             hooks,
-            links,
+            mut links,
+            plugin,
         } = sources;
+        let own = plugin.as_ref().map_or(&[][..], Plugin::own).to_vec();
+        let has_process = plugin.as_ref().is_some_and(Plugin::has_process);
+        let plugin = plugin.map(|plugin| Arc::new(Mutex::new(plugin)));
         let process: Option<Source> = match (&server, hooks) {
             (Some(server), _) => Some(server.clone()),
             (None, Some(hooks)) => Some(Arc::new(Mutex::new(Hooked::new(hooks, client)))),
-            (None, None) => None,
+            (None, None) => (plugin.clone())
+                .filter(|_| has_process)
+                .map(|plugin| plugin as Source),
         };
         let faults = &mut generate.faults;
+        faults.offer(&own)?;
         if faults.need_a_process() && process.is_none() {
             return Err(Failure::Usage(NO_PROCESS.into()));
         }
@@ -181,7 +199,7 @@ impl TargetOptions {
                 faults.kinds.retain(|fault| !cannot(fault));
                 if faults.kinds.is_empty() {
                     return Err(Failure::Usage(format!(
-                        "there is no hook for {fault}\n  add it to the target's `hooks` in gainsay.toml"
+                        "there is no hook for {fault}\n  add it to the target's `hooks` in gainsay.toml, or to what its `injector` offers"
                     )));
                 }
                 terminal.note(&format!("no hook for {fault}: it is left out"));
@@ -189,12 +207,22 @@ impl TargetOptions {
             drop(source);
             runner = runner.with_process(process);
         }
-        runner = runner.with_links(links);
+        for own in own {
+            let Some(plugin) = &plugin else { break };
+            if links.insert(own.name, plugin.clone()).is_some() {
+                return Err(Failure::Usage(format!(
+                    "a link and a fault of the injector are both called `{}`; rename one of them",
+                    own.name
+                )));
+            }
+        }
+        runner = runner.with_sources(links);
         Ok(Ready {
             runner,
             generate,
             url,
             server,
+            plugin,
         })
     }
 }
@@ -228,8 +256,11 @@ pub(super) async fn start_link(name: &str, config: &LinkConfig) -> Result<Link, 
 }
 
 impl Ready {
-    /// Stops the server, where it is ours.
+    /// Ends the program that makes faults, and the server, where it is ours.
     pub async fn stop(self) -> Result<(), Failure> {
+        if let Some(plugin) = &self.plugin {
+            plugin.lock().await.end().await;
+        }
         match self.server {
             Some(server) => (server.lock().await)
                 .stop()

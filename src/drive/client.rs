@@ -320,6 +320,7 @@ impl Client {
             | Delivery::Behind { .. }
             | Delivery::KeyOf { .. }
             | Delivery::Link { .. }
+            | Delivery::Own(_)
             | Delivery::Paused => self.send(request, since).await.map(told),
             Delivery::Again { lost: true, .. }
             | Delivery::Retried { .. }
@@ -478,7 +479,9 @@ impl Client {
         let mut finished = Vec::new();
         match joined {
             true => drop(tokio::spawn(pipeline(held))),
-            false => held.into_iter().for_each(|held| drop(tokio::spawn(held.answer()))),
+            false => held
+                .into_iter()
+                .for_each(|held| drop(tokio::spawn(held.answer()))),
         }
         for (at, (runner, go)) in released.into_iter().zip(runners) {
             // Whoever is to be told waits, or has been told already that the connection broke.
@@ -694,8 +697,8 @@ pub fn is_loopback_url(url: &str) -> bool {
 }
 
 /// What a delivery makes of a request, in a word.
-fn named(delivery: Delivery) -> &'static str {
-    Fault::of(delivery).map_or("sent", Fault::name)
+fn named(delivery: Delivery) -> String {
+    Fault::of(delivery).map_or("sent".to_owned(), |fault| fault.to_string())
 }
 
 /// An exchange without a response.

@@ -18,6 +18,7 @@ use reqwest::Url;
 
 use super::hooks::Hooks;
 use super::link::LinkConfig;
+use super::plugin::PluginConfig;
 use super::process::Serve;
 use crate::generate::{LinkName, start};
 use crate::model::diagnostics::guess;
@@ -118,6 +119,8 @@ pub struct Target {
     pub links: BTreeMap<LinkName, LinkConfig>,
     /// The Toxiproxy that runs the links, where gainsay does not.
     pub toxiproxy: Option<Url>,
+    /// The program that makes faults of its own.
+    pub injector: Option<PluginConfig>,
     /// The commands that do things to a server which gainsay does not start.
     pub hooks: Option<Hooks>,
     serve: Option<Serve>,

@@ -122,7 +122,7 @@ impl Injector for Hooked {
             Disturbance::Crash => hooks.crash.is_some() && hooks.restart.is_some(),
             Disturbance::Stop => hooks.stop.is_some() && hooks.restart.is_some(),
             Disturbance::Pause => hooks.pause.is_some() && hooks.resume.is_some(),
-            Disturbance::Link(_) => false,
+            Disturbance::Link(_) | Disturbance::Own(_) => false,
         }
     }
 
@@ -133,7 +133,9 @@ impl Injector for Hooked {
                 Disturbance::Crash => self.run("crash", self.hooks.crash.as_ref()).await,
                 Disturbance::Stop => self.run("stop", self.hooks.stop.as_ref()).await,
                 Disturbance::Pause => self.run("pause", self.hooks.pause.as_ref()).await,
-                Disturbance::Link(_) => Err(InjectorError("hooks break no links".into())),
+                Disturbance::Link(_) | Disturbance::Own(_) => {
+                    Err(InjectorError("hooks break no links".into()))
+                }
             }
         })
     }
@@ -141,7 +143,7 @@ impl Injector for Hooked {
     fn heal(&mut self) -> Eventually<'_, bool> {
         Box::pin(async move {
             match self.done.take() {
-                None | Some(Disturbance::Link(_)) => return Ok(false),
+                None | Some(Disturbance::Link(_) | Disturbance::Own(_)) => return Ok(false),
                 Some(Disturbance::Pause) => {
                     self.run("resume", self.hooks.resume.as_ref()).await?;
                 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::generate::LinkFault;
+use crate::generate::{LinkFault, LinkName};
 
 /// What is done to the server, or to a link between it and something that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Disturbance {
     Pause,
     /// A link breaks; healed, it is whole.
     Link(LinkFault),
+    /// Something that only its source knows.
+    Own(LinkName),
 }
 
 /// A source of faults that cannot do what it should.

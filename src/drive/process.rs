@@ -444,7 +444,7 @@ impl Server {
 
 impl Injector for Server {
     fn can(&self, what: Disturbance) -> bool {
-        !matches!(what, Disturbance::Link(_))
+        !matches!(what, Disturbance::Link(_) | Disturbance::Own(_))
     }
 
     fn written(&self) -> u64 {
@@ -466,7 +466,9 @@ impl Injector for Server {
                     self.pause();
                     Ok(())
                 }
-                Disturbance::Link(_) => Err(InjectorError("a server is no link".into())),
+                Disturbance::Link(_) | Disturbance::Own(_) => {
+                    Err(InjectorError("a server is no link".into()))
+                }
             }
         })
     }

@@ -114,7 +114,9 @@ fn length_of_answer(bytes: &[u8], request: &[u8]) -> Length {
         // More is to come, which is the answer.
         (Some(100..200), _) => Length::Unknown,
         _ if bodiless => Length::Known(head),
-        (_, Some(said)) => head.checked_add(said).map_or(Length::Unknown, Length::Known),
+        (_, Some(said)) => head
+            .checked_add(said)
+            .map_or(Length::Unknown, Length::Known),
         (_, None) => Length::Unknown,
     }
 }

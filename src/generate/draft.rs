@@ -321,7 +321,7 @@ impl Strategy for NextMove {
         let failing = fault
             .filter(|fault| !fault.is_open() || draft.open < MOST_OPEN)
             .and_then(|fault| {
-                let broken = draft.temper.mix.broken_link(fault, runner.rng());
+                let broken = draft.temper.mix.meanwhile(fault, runner.rng());
                 if let Some(broken) = broken {
                     return (changes || runner.rng().random()).then_some(broken);
                 }
@@ -347,7 +347,7 @@ impl Strategy for NextMove {
             };
             return Ok(Just(self.one_by_one(steps, draft)));
         };
-        if matches!(delivery, Delivery::Link { .. }) && delivery.effect() == Effect::Told {
+        if delivery.source().is_some() && delivery.effect() == Effect::Told {
             step.delivery = delivery;
             let after = Arc::new(draft);
             return Ok(Just(Some(Move { step, after })));

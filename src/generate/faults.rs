@@ -7,7 +7,7 @@ use std::str::FromStr;
 use proptest::test_runner::TestRng;
 use rand::RngExt;
 
-use super::plan::{Close, Cut, Damage, Delivery, LinkFault, LinkName, Step};
+use super::plan::{Close, Cut, Damage, Delivery, LinkFault, LinkName, OwnFault, Step};
 use crate::model::{Body, Model, Reuse};
 
 /// A kind of fault.
@@ -45,6 +45,33 @@ pub enum Fault {
     LinkSlow,
     /// A link is cut once some bytes have passed, in the midst of something.
     LinkCutAfter,
+    /// Something that only a program of the user's knows.
+    Own(OwnFault),
+}
+
+impl OwnFault {
+    /// All that a program knows, by this name.
+    pub const ALL: &'static str = "own";
+
+    /// What is asked for by a name that is no other fault's: one of a program's own, or all of them.
+    pub fn asked_for(name: &str) -> Option<OwnFault> {
+        match name {
+            OwnFault::ALL => Some(OwnFault {
+                name: LinkName::from(name).ok()?,
+                open: true,
+            }),
+            name => OwnFault::named(name),
+        }
+    }
+
+    /// A fault of a program's own by name, if it can be one. What requests do meanwhile is the program's to say.
+    pub fn named(name: &str) -> Option<OwnFault> {
+        let taken = ["network", "process", "link", OwnFault::ALL].contains(&name);
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let fits = !name.is_empty() && name.chars().all(fits) && name.parse::<Fault>().is_err();
+        let name = LinkName::from(name).ok().filter(|_| fits && !taken)?;
+        Some(OwnFault { name, open: true })
+    }
 }
 
 impl Fault {
@@ -73,8 +100,9 @@ impl Fault {
     ];
 
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
+            Fault::Own(own) => &own.name,
             Fault::Twice => "twice",
             Fault::Swallowed => "swallowed",
             Fault::Slow => "slow",
@@ -104,6 +132,11 @@ impl Fault {
         Fault::LINK.contains(&self)
     }
 
+    /// Whether a program of the user's makes it.
+    pub fn is_own(self) -> bool {
+        matches!(self, Fault::Own(_))
+    }
+
     /// Whether nobody can know then if the request took effect.
     pub(super) fn is_open(self) -> bool {
         matches!(
@@ -114,6 +147,7 @@ impl Fault {
                 | Fault::LinkCut
                 | Fault::LinkRefuse
                 | Fault::LinkCutAfter
+                | Fault::Own(OwnFault { open: true, .. })
         )
     }
 
@@ -132,6 +166,7 @@ impl Fault {
             Delivery::Crashed { .. } | Delivery::AfterCrash => Some(Fault::Crash),
             Delivery::AfterStop => Some(Fault::Stop),
             Delivery::Paused => Some(Fault::Pause),
+            Delivery::Own(own) => Some(Fault::Own(own)),
             Delivery::Link { fault, .. } => Some(match fault {
                 LinkFault::Cut => Fault::LinkCut,
                 LinkFault::Refuse => Fault::LinkRefuse,
@@ -152,16 +187,22 @@ impl fmt::Display for Fault {
 /// No fault goes by this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no fault is called `{name}`\n  there are network ({}), process ({}) and link ({})",
-    names(&Fault::NETWORK), names(&Fault::PROCESS), names(&Fault::LINK)
+    "no fault is called `{name}`\n  there are network ({}), process ({}), link ({}) and own ({})",
+    names(&Fault::NETWORK), names(&Fault::PROCESS), names(&Fault::LINK),
+    match own.is_empty() {
+        true => "what the `injector` of a target offers".to_owned(),
+        false => own.join(", "),
+    }
 )]
 pub struct UnknownFault {
     /// The name.
     pub name: String,
+    /// The faults that the program of the target offers.
+    pub own: Vec<String>,
 }
 
 fn names(of: &[Fault]) -> String {
-    let names: Vec<_> = of.iter().map(|fault| fault.name()).collect();
+    let names: Vec<_> = of.iter().map(Fault::name).collect();
     names.join(", ")
 }
 
@@ -176,6 +217,7 @@ impl FromStr for Fault {
         let known = known.find(|fault| fault.name() == name);
         known.ok_or_else(|| UnknownFault {
             name: name.to_owned(),
+            own: Vec::new(),
         })
     }
 }
@@ -213,7 +255,37 @@ impl Faults {
 
     /// Whether all who talk to the server notice some of them.
     pub fn are_of_all(&self) -> bool {
-        self.need_a_process() || self.need_links()
+        let own = self.kinds.iter().any(|kind| kind.is_own());
+        self.need_a_process() || self.need_links() || self.are_on() && own
+    }
+
+    /// What a program of the target's offers takes the place of what was asked for by name.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownFault`] where it does not offer one that was asked for.
+    pub fn offer(&mut self, own: &[OwnFault]) -> Result<(), UnknownFault> {
+        let mut kinds = Vec::new();
+        for kind in &self.kinds {
+            let Fault::Own(asked) = kind else {
+                kinds.push(*kind);
+                continue;
+            };
+            let all = asked.name.as_str() == OwnFault::ALL;
+            let offered = own.iter().filter(|own| all || own.name == asked.name);
+            let offered: Vec<Fault> = offered.map(|own| Fault::Own(*own)).collect();
+            if offered.is_empty() {
+                return Err(UnknownFault {
+                    name: asked.name.to_string(),
+                    own: own.iter().map(|own| own.name.to_string()).collect(),
+                });
+            }
+            kinds.extend(offered);
+        }
+        kinds.sort_unstable();
+        kinds.dedup();
+        self.kinds = kinds;
+        Ok(())
     }
 
     /// Whether there are any.
@@ -238,7 +310,7 @@ const BURST: u32 = 8;
 /// Of so many requests at most a plan leaves open whether they took effect: each can double the worlds to be told apart.
 pub(super) const MOST_OPEN: u8 = 8;
 
-/// In percent, how many of the faults of the server's process that are drawn happen.
+/// In percent, how many of the faults of the server's process, and of those of programs, that are drawn happen.
 const RARE: u32 = 30;
 
 /// After so many milliseconds connections are closed, and servers killed: with nothing done yet, in the midst of it, and
@@ -291,13 +363,17 @@ impl Mix {
         }
         let kind = self.kinds[rng.random_range(0..self.kinds.len())];
         // To start a server takes long.
-        (!kind.is_of_process() || rng.random_range(0..100) < RARE).then_some(kind)
+        let long = kind.is_of_process() || kind.is_own();
+        (!long || rng.random_range(0..100) < RARE).then_some(kind)
     }
 }
 
 impl Mix {
-    /// The delivery of a request during which a link breaks, if that is what a fault is.
-    pub fn broken_link(&self, fault: Fault, rng: &mut TestRng) -> Option<Delivery> {
+    /// The delivery of a request during which a link breaks, or a program does its own, if that is what a fault is.
+    pub fn meanwhile(&self, fault: Fault, rng: &mut TestRng) -> Option<Delivery> {
+        if let Fault::Own(own) = fault {
+            return Some(Delivery::Own(own));
+        }
         if !fault.is_of_link() || self.links.is_empty() {
             return None;
         }

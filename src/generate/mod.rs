@@ -23,7 +23,7 @@ pub use faults::{Fault, Faults, UnknownFault};
 pub use generator::{Generator, Options};
 pub use invalid::{invalid_values, simplest};
 pub use plan::{
-    Close, Cut, Damage, Delivery, Effect, Lane, LinkFault, LinkName, Plan, Step, taken,
+    Close, Cut, Damage, Delivery, Effect, Lane, LinkFault, LinkName, OwnFault, Plan, Step, taken,
 };
 pub use races::Races;
 pub use rehearsal::{

@@ -110,6 +110,18 @@ pub enum Delivery {
         /// How.
         fault: LinkFault,
     },
+    /// While it is sent, something happens that only the source of it knows.
+    Own(OwnFault),
+}
+
+/// A fault that only its source knows, which is a program of the user's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnFault {
+    /// Its name.
+    pub name: LinkName,
+    /// Requests that fail meanwhile may have been applied.
+    pub open: bool,
 }
 
 /// The name of a link between a server and something that it needs, as `gainsay.toml` has it.
@@ -232,6 +244,10 @@ impl Delivery {
                 true => Effect::Perhaps,
                 false => Effect::Told,
             },
+            Delivery::Own(own) => match own.open {
+                true => Effect::Perhaps,
+                false => Effect::Told,
+            },
             Delivery::Cut(_)
             | Delivery::KeyOf { refused: true, .. }
             | Delivery::Malformed(Damage::Truncated) => Effect::Never,
@@ -310,19 +326,21 @@ impl Delivery {
                 let how = fault.in_words();
                 return Some(format!("meanwhile the server's link to {link} {how}"));
             }
+            Delivery::Own(own) => return Some(format!("meanwhile there is a `{}`", own.name)),
         };
         Some(text.to_owned())
     }
 
     /// Whether it does something that all who talk to the server notice.
     pub fn is_of_all(self) -> bool {
-        self.is_of_process() || self.link().is_some()
+        self.is_of_process() || self.source().is_some()
     }
 
-    /// The link that it breaks.
-    pub fn link(self) -> Option<LinkName> {
+    /// The name of what makes it happen while the request is sent: a link, or a fault of a program's own.
+    pub fn source(self) -> Option<LinkName> {
         match self {
             Delivery::Link { link, .. } => Some(link),
+            Delivery::Own(own) => Some(own.name),
             _ => None,
         }
     }

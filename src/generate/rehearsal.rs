@@ -167,8 +167,7 @@ fn takes_effect(model: &Model, step: &Step) -> bool {
         step.delivery,
         Delivery::Again { .. } | Delivery::Behind { .. }
     );
-    let recognised = again
-        && model.rules[step.action.rule].idempotent.is_some();
+    let recognised = again && model.rules[step.action.rule].idempotent.is_some();
     step.delivery.effect() == Reach::Told && !recognised
 }
 

@@ -72,7 +72,10 @@ fn every_slip_is_found() {
             let found = service(Some(slip), &faults);
             let told = flat(&found);
             assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
-            assert!(check.split('|').any(|way| told.contains(way)), "{slip}: {told}");
+            assert!(
+                check.split('|').any(|way| told.contains(way)),
+                "{slip}: {told}"
+            );
             steps(&told).unwrap_or_else(|| panic!("{slip}: no steps in {told}"))
         };
         let fewest = (0..TRIES)

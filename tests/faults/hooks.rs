@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::process::{free_port, has_python, root, run};
 
-const MODEL: &str = r#"
+pub const MODEL: &str = r#"
 model: notes
 BUILTIN
 entities:
@@ -28,17 +28,18 @@ invariants:
 "#;
 
 /// The server, started by nobody but this test, and ended with it.
-struct Notes {
+pub struct Notes {
     server: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Notes {
-    fn start(folder: &Path) -> Notes {
+    pub fn start(folder: &Path, more: &[&str]) -> Notes {
         let port = free_port();
         let server = Command::new("python3")
             .arg(root().join("tests/faults/notes.py"))
             .args([&port.to_string(), "0"])
+            .args(more)
             .current_dir(folder)
             .stderr(Stdio::null())
             .spawn()
@@ -99,7 +100,7 @@ fn hooks_kill_a_server_and_start_it_again() {
         "0..6",
     ];
     let steps = [&faults[..], &["--steps", "12"]].concat();
-    let notes = Notes::start(folder.path());
+    let notes = Notes::start(folder.path(), &[]);
     let held = hooked(folder.path(), notes.port, "kill -9 $(cat pid)", &steps);
     let told = String::from_utf8_lossy(&held.stdout);
     assert_eq!(held.status.code(), Some(0), "{held:?}");
@@ -113,7 +114,7 @@ fn hooks_kill_a_server_and_start_it_again() {
     assert!(said.contains("no hook for"), "{said}");
 
     // What is kept is gone with the file.
-    let notes = Notes::start(folder.path());
+    let notes = Notes::start(folder.path(), &[]);
     let lost = "kill -9 $(cat pid); rm -f notes.json";
     let found = hooked(folder.path(), notes.port, lost, &steps);
     let told = String::from_utf8_lossy(&found.stdout);
@@ -124,7 +125,7 @@ fn hooks_kill_a_server_and_start_it_again() {
     );
 
     // A hook that fails is no violation.
-    let notes = Notes::start(folder.path());
+    let notes = Notes::start(folder.path(), &[]);
     let failed = hooked(folder.path(), notes.port, "exit 3", &steps);
     assert_eq!(failed.status.code(), Some(3), "{failed:?}");
     let said = String::from_utf8_lossy(&failed.stderr);

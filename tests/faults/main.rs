@@ -6,6 +6,7 @@ mod hooks;
 mod keys;
 mod ledger;
 mod link;
+mod plugin;
 mod process;
 mod tls;
 mod toxiproxy;

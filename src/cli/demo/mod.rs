@@ -78,7 +78,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
-    let faults = arguments.faults.faults()?;
+    let mut faults = arguments.faults.faults()?;
+    faults.offer(&[])?;
     if faults.need_links() {
         return Err(Failure::Usage(NO_LINKS.into()));
     }

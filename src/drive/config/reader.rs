@@ -17,6 +17,7 @@ use super::{Account, Config, ConfigError, Origin, REMOTE_RATE, Secret, Source, T
 use crate::drive::client::{Limits, is_loopback};
 use crate::drive::hooks::Hooks;
 use crate::drive::link::LinkConfig;
+use crate::drive::plugin::PluginConfig;
 use crate::drive::process::{Ready, Run, Serve};
 use crate::generate::LinkName;
 use crate::model::Mistake;
@@ -41,6 +42,7 @@ const TARGET_KEYS: &[&str] = &[
     "links",
     "toxiproxy",
     "hooks",
+    "injector",
 ];
 
 /// The commands that `hooks` may hold.
@@ -137,6 +139,7 @@ impl Reader {
             timeout: Limits::default().timeout,
             links: BTreeMap::new(),
             toxiproxy: None,
+            injector: None,
             hooks: None,
             serve: None,
             environment: Vec::new(),
@@ -145,6 +148,7 @@ impl Reader {
         let mut url = None;
         let mut run = None;
         let mut hooks = None;
+        let mut injector = None;
         let mut directory = self.directory.clone();
         let mut ready = None;
         let mut ready_within = READY_WITHIN;
@@ -168,6 +172,7 @@ impl Reader {
                 "links" => target.links = self.links(&entry),
                 "toxiproxy" => target.toxiproxy = self.url(&entry),
                 "hooks" => hooks = self.hooks(&entry),
+                "injector" => injector = self.run(&entry),
                 _ => {
                     let known =
                         format!("a target has {}", super::list(TARGET_KEYS.iter().copied()));
@@ -191,6 +196,7 @@ impl Reader {
             );
         }
         if !table.contains_key("serve") && hooks.is_none() {
+            of_serve.retain(|(key, _)| key != "directory" || injector.is_none());
             for (key, at) in of_serve {
                 self.mistake(
                     at,
@@ -214,6 +220,10 @@ impl Reader {
         if directory.as_os_str().is_empty() {
             directory = ".".into();
         }
+        target.injector = injector.map(|run| PluginConfig {
+            run,
+            directory: directory.clone(),
+        });
         target.hooks = hooks.map(|(_, hooks)| Hooks {
             directory: directory.clone(),
             ready: ready.clone(),
