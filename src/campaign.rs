@@ -92,6 +92,8 @@ pub struct Report {
     pub spread: Option<Duration>,
     /// Faults that happened, by their kinds.
     pub faults: BTreeMap<Fault, u64>,
+    /// Faults of links and programs that nothing met, and that are not among those.
+    pub unmet: u64,
     /// Steps that were to create something, and how many of them did.
     pub creations: (u64, u64),
     /// How many worlds had to be told apart, at most.
@@ -209,11 +211,14 @@ pub async fn campaign(
             }
         }
         report.worlds = report.worlds.max(run.worlds);
-        for fault in plan.all().filter(|s| run.sent(s.id)) {
+        for step in plan.all().filter(|s| run.sent(s.id)) {
             // What is sent again in a race is part of it.
-            let raced = fault.lane.is_some() && matches!(fault.delivery, Delivery::Again { .. });
-            if let Some(fault) = Fault::of(fault.delivery).filter(|_| !raced) {
-                *report.faults.entry(fault).or_default() += 1;
+            let raced = step.lane.is_some() && matches!(step.delivery, Delivery::Again { .. });
+            if let Some(fault) = Fault::of(step.delivery).filter(|_| !raced) {
+                match run.unmet.contains(&step.id) {
+                    true => report.unmet += 1,
+                    false => *report.faults.entry(fault).or_default() += 1,
+                }
             }
         }
         for (_, rule, outcome) in &run.outcomes {

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::check::{Aftermath, Due, Expectation, Ran, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
-use crate::drive::{Client, ClientError, Disturbance, Injector, InjectorError, Raced, Renderer};
+use crate::drive::{
+    Client, ClientError, Disturbance, Injector, InjectorError, Race, Raced, Renderer,
+};
 use crate::generate::{
     Damage, Delivery, Effect, Fault, LinkName, Plan, Step, rehearse_step, taken,
 };
@@ -55,6 +57,8 @@ pub struct PlanRun {
     pub worlds: usize,
     /// What the server wrote meanwhile, if something was wrong and its log is known.
     pub log: Vec<String>,
+    /// The steps with a fault that nothing met: no connection went through the link that was to break.
+    pub unmet: BTreeSet<u32>,
     /// It ended because there were more than [`MOST_WORLDS`](crate::check::MOST_WORLDS).
     pub confused: bool,
     /// For each race, from the first byte that was sent of its first branch to the first byte of its last one.
@@ -230,6 +234,7 @@ impl Runner {
             retries: retries(plan),
             keys: BTreeMap::new(),
             recovering: None,
+            unmet: BTreeSet::new(),
             spreads: Vec::new(),
         };
         let written = match &self.process {
@@ -240,12 +245,13 @@ impl Runner {
         let mut skipped = 0;
         let mut broken = None;
         for steps in taken(&plan.setup).chain(taken(&plan.steps)) {
+            let steer = steer.then_some(plan.seed);
             let taken = match steps {
                 [step] => {
-                    let sent = run.step(step, reads, steer.then_some(plan.seed)).await;
+                    let sent = run.step(step, reads, steer).await;
                     sent.map(|sent| usize::from(!sent))
                 }
-                race => run.race(race, reads).await,
+                race => run.race(race, reads, steer).await,
             };
             match taken {
                 Ok(left_out) => {
@@ -271,6 +277,7 @@ impl Runner {
             history,
             requests,
             confused,
+            unmet,
             spreads,
             ..
         } = run;
@@ -292,6 +299,7 @@ impl Runner {
             broken,
             worlds,
             log,
+            unmet,
             confused,
             spreads,
         }
@@ -342,6 +350,7 @@ struct Run<'a> {
     history: History,
     began: Instant,
     requests: u64,
+    unmet: BTreeSet<u32>,
     /// There are more worlds than can be told apart.
     confused: bool,
     plan: &'a Plan,
@@ -401,6 +410,9 @@ impl<'a> Run<'a> {
                 return Ok(true);
             }
         };
+        if step.delivery.source().is_some() && !shaken {
+            self.unmet.insert(step.id);
+        }
         self.requests += 1 + u64::from(exchange.deferred);
         let event = self.history.events.len();
         let took = exchange.took;
@@ -473,7 +485,12 @@ impl<'a> Run<'a> {
     }
 
     /// Sends the steps of a race at the same instant, and the reads that are due after it. How many could not be tried.
-    async fn race(&mut self, steps: &[Step], reads: Reads) -> Result<usize, ClientError> {
+    async fn race(
+        &mut self,
+        steps: &[Step],
+        reads: Reads,
+        steer: Option<u64>,
+    ) -> Result<usize, ClientError> {
         self.judge.unfold();
         let mut entries: Vec<(Cow<Step>, Action, Request)> = Vec::new();
         let runner = self.runner;
@@ -490,6 +507,12 @@ impl<'a> Run<'a> {
             let Some((step, action)) = self.tryable(planned) else {
                 continue;
             };
+            if let Some(seed) = steer {
+                let expected = self.judge.expect(action.clone());
+                if runner.steers_away(seed, &step, &expected) {
+                    continue;
+                }
+            }
             let request = match step.delivery.again() {
                 // What is sent again at once is the same to the byte.
                 Some(of) => {
@@ -538,23 +561,33 @@ impl<'a> Run<'a> {
             }
             return Ok(skipped);
         }
-        let requests: Vec<Vec<Request>> = (branches.iter())
-            .map(|(_, members)| members.iter().map(|m| entries[*m].2.clone()).collect())
+        let requests: Vec<(Delivery, Vec<Request>)> = (branches.iter())
+            .map(|(_, members)| {
+                let first = members.first().map(|m| entries[*m].0.delivery);
+                let requests = members.iter().map(|m| entries[*m].2.clone());
+                (first.unwrap_or_default(), requests.collect())
+            })
             .collect();
         let behind = |step: &Step| matches!(step.delivery, Delivery::Behind { .. });
         let joined = entries.iter().any(|(step, ..)| behind(step));
-        let race = self
-            .runner
-            .client
-            .race(&requests, joined, self.began)
-            .await?;
-        let until = self.runner.client.fence();
+        let crash = entries.iter().find_map(|(step, ..)| match step.delivery {
+            Delivery::Crashed { after } => Some(after),
+            _ => None,
+        });
+        let race = self.at_once(&requests, crash).await?;
+        let until = match crash {
+            Some(_) => Instant::now(),
+            None => self.runner.client.fence(),
+        };
         self.spreads.extend((!joined).then_some(race.spread));
         let mut raced: Vec<(usize, Raced)> = Vec::new();
         for ((_, members), sent) in branches.iter().zip(race.branches) {
             raced.extend(members.iter().copied().zip(sent));
         }
         raced.sort_by_key(|(index, _)| *index);
+        let lost = |step: &Step| {
+            behind(step) || matches!(step.delivery, Delivery::Abandoned { .. } | Delivery::Late)
+        };
         let mut ran = Vec::new();
         let mut failed = Vec::new();
         for (index, raced) in raced {
@@ -570,8 +603,18 @@ impl<'a> Run<'a> {
             let response = exchange.response.clone();
             let response = response.filter(|r| r.status < 500 || foreseen(r));
             match (&exchange.response, error) {
-                // A server may end the connection with any answer.
-                (_, Some(_)) if behind(step) => {}
+                // What was never sent did nothing.
+                (
+                    _,
+                    Some(ClientError::Transport {
+                        unreachable: true, ..
+                    }),
+                ) if crash.is_some() => {
+                    continue;
+                }
+                // A server may end the connection with any answer, and one that is killed says nothing.
+                (_, Some(_)) if lost(step) || crash.is_some() => {}
+                (Some(_), None) if response.is_none() && crash.is_some() => {}
                 (_, Some(error)) => failed.push((action.rule, Err(error), event)),
                 (Some(answer), None) if response.is_none() => {
                     failed.push((action.rule, Ok(answer.status), event));
@@ -594,6 +637,9 @@ impl<'a> Run<'a> {
         }
         skipped += entries.len() - ran.len();
         let explained = self.judge.observe_race(&ran);
+        if crash.is_some() {
+            self.judge.fence();
+        }
         for (rule, what, event) in failed {
             let definition = &model.rules[rule];
             let place = definition.span.start;
@@ -613,15 +659,52 @@ impl<'a> Run<'a> {
         let actions: Vec<&Action> = ran.iter().map(|ran| &ran.action).collect();
         let due = match reads {
             Reads::None => return Ok(skipped),
+            // Whatever was acknowledged must be there again.
+            Reads::All if crash.is_some() => self.judge.due(None),
             Reads::All => self.judge.due(Some(&actions)),
             Reads::Each(..) => self.judge.due(None),
         };
-        self.judge.aftermath(Some(Aftermath::Race));
+        self.judge.aftermath(Some(match crash {
+            Some(_) => Aftermath::Fault(Fault::Crash),
+            None => Aftermath::Race,
+        }));
         self.read(due, reads, last, false).await?;
         self.judge.aftermath(None);
         self.judge.forget_order();
         self.overdue(reads, last).await?;
         Ok(skipped)
+    }
+
+    /// Sends requests at the same instant. Where the server is to crash meanwhile, it does so many milliseconds after all are
+    /// on their way, and is started again.
+    async fn at_once(
+        &mut self,
+        requests: &[(Delivery, Vec<Request>)],
+        crash: Option<u8>,
+    ) -> Result<Race, ClientError> {
+        let (runner, began) = (self.runner, self.began);
+        let Some(after) = crash else {
+            return runner.client.race(requests, None, began).await;
+        };
+        let failed = |reason: String| ClientError::Process { reason };
+        let Some(process) = &runner.process else {
+            return Err(failed(NO_PROCESS.into()));
+        };
+        let mut process = process.lock().await;
+        let (released, on_their_way) = oneshot::channel();
+        let crashed = async {
+            if on_their_way.await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(u64::from(after))).await;
+            }
+            process.inject(Disturbance::Crash, LEASE).await
+        };
+        let (race, crashed) =
+            tokio::join!(runner.client.race(requests, Some(released), began), crashed);
+        crashed.map_err(|e| failed(e.0))?;
+        process.heal().await.map_err(|e| failed(e.0))?;
+        tokio::time::sleep(SETTLED).await;
+        self.recovering = Some(Instant::now() + runner.model.recovery);
+        race
     }
 
     /// A step and what it asks for, if it can be tried now, whatever the world: all that it names is there, or something in

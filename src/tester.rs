@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::campaign::{self, CampaignError, Report, campaign};
 use crate::drive::{Client, ClientError, Limits};
-use crate::generate::{self, Faults, Generator};
+use crate::generate::{self, Faults, Generator, Races};
 use crate::model::expression::{NativeError, NativeFunction};
 use crate::model::value::Value;
 use crate::model::{LoadError, Model};
@@ -155,6 +155,14 @@ impl Tester {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Tester {
         self.plans.faults = faults;
+        self
+    }
+
+    /// Steps that run against others: `Races { permille: 300, width: 4 }` for three of ten that change something, in four
+    /// branches at most.
+    #[must_use]
+    pub fn races(mut self, races: Races) -> Tester {
+        self.plans.races = races;
         self
     }
 

@@ -182,6 +182,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         unanswered: report.unanswered,
         races: (report.races, report.spread),
         faults: report.faults.clone(),
+        unmet: report.unmet,
         creations: report.creations,
         worlds: report.worlds,
         seeds: options.seeds.start..=options.seeds.end.saturating_sub(1),

@@ -407,27 +407,30 @@ impl Client {
 
     /// Sends the first request of every branch at the same instant, and in each branch what follows one by one, as soon
     /// as what came before is answered. Where they are to be `joined`, the first requests go right behind one another over
-    /// one connection, where that is not encrypted: what is said on it then is not ours to put together.
+    /// one connection, where that is not encrypted: what is said on it then is not ours to put together. Nobody waits for the
+    /// answer to a first request that is abandoned or late. Whoever waits for `released` is told once all are on their way.
     ///
     /// # Errors
     ///
     /// [`ClientError`] where the race cannot begin: then nothing at all was sent of it.
     pub async fn race(
         &self,
-        branches: &[Vec<Request>],
-        joined: bool,
+        branches: &[(Delivery, Vec<Request>)],
+        released: Option<oneshot::Sender<()>>,
         since: Instant,
     ) -> Result<Race, ClientError> {
-        let joined = joined && self.base.scheme() == "http";
+        let behind = |(delivery, _): &(Delivery, _)| matches!(delivery, Delivery::Behind { .. });
+        let joined = branches.iter().any(behind) && self.base.scheme() == "http";
+        let on_their_way = released;
         let mut relays = Vec::new();
-        for branch in branches {
+        for (_, branch) in branches {
             for _ in branch {
                 self.admit().await?;
             }
             relays.push(self.relay()?);
         }
         let runners: Vec<_> = (branches.iter().zip(&relays))
-            .map(|(branch, relay)| {
+            .map(|((_, branch), relay)| {
                 let (client, http, branch) = (self.clone(), relay.http.clone(), branch.clone());
                 let (go, released) = oneshot::channel::<Instant>();
                 let runner =
@@ -477,11 +480,21 @@ impl Client {
             _ => Duration::ZERO,
         };
         let mut finished = Vec::new();
-        match joined {
-            true => drop(tokio::spawn(pipeline(held))),
-            false => held
-                .into_iter()
-                .for_each(|held| drop(tokio::spawn(held.answer()))),
+        if joined {
+            drop(tokio::spawn(pipeline(held)));
+        } else {
+            for (held, (delivery, _)) in held.into_iter().zip(branches) {
+                match *delivery {
+                    Delivery::Abandoned { .. } | Delivery::Late => {
+                        drop(tokio::spawn(held.forsake(*delivery)));
+                    }
+                    _ => drop(tokio::spawn(held.answer())),
+                }
+            }
+        }
+        if let Some(on_their_way) = on_their_way {
+            // Whoever wanted to know may have gone.
+            let _ = on_their_way.send(());
         }
         for (at, (runner, go)) in released.into_iter().zip(runners) {
             // Whoever is to be told waits, or has been told already that the connection broke.

@@ -47,6 +47,32 @@ impl Held {
         copy_bidirectional(&mut self.client, &mut self.server).await?;
         Ok(())
     }
+
+    /// Waits for no answer to the request, which was let go. Whoever sent it is told at once.
+    pub async fn forsake(self, delivery: Delivery) -> io::Result<()> {
+        drop(self.client);
+        forsake(self.server, delivery).await
+    }
+}
+
+/// Closes a connection to the server on which a request was sent, or leaves it open for a while.
+async fn forsake(mut server: TcpStream, delivery: Delivery) -> io::Result<()> {
+    let Delivery::Abandoned { close, after } = delivery else {
+        let mut answer = Vec::new();
+        // Whatever comes, nobody reads it.
+        let _ = timeout(LINGER, server.read_to_end(&mut answer)).await;
+        return Ok(());
+    };
+    let after = Duration::from_millis(u64::from(after));
+    sleep(after).await;
+    match close {
+        Close::Fin => server.shutdown().await,
+        Close::Rst => {
+            // What arrived, and nobody has read, goes with a reset.
+            sleep(READ.saturating_sub(after)).await;
+            server.set_zero_linger()
+        }
+    }
 }
 
 /// Sends what some clients ask right behind one another on the connection of the first, and gives each of them his answer.
@@ -203,6 +229,15 @@ impl Relay {
             request,
         } = self.hold().await?;
         match delivery {
+            Delivery::Abandoned { .. } => {
+                server.write_all(&request).await?;
+                forsake(server, delivery).await
+            }
+            Delivery::Late | Delivery::Crashed { .. } => {
+                server.write_all(&request).await?;
+                drop(tokio::spawn(forsake(server, delivery)));
+                Ok(())
+            }
             Delivery::Cut(cut) => {
                 let sent = match cut {
                     Cut::Early => request.len() / 4,
@@ -210,27 +245,6 @@ impl Relay {
                 };
                 server.write_all(&request[..sent]).await?;
                 server.shutdown().await
-            }
-            Delivery::Abandoned { close, after } => {
-                server.write_all(&request).await?;
-                sleep(Duration::from_millis(u64::from(after))).await;
-                match close {
-                    Close::Fin => server.shutdown().await,
-                    Close::Rst => {
-                        // What arrived, and nobody has read, goes with a reset.
-                        sleep(READ.saturating_sub(Duration::from_millis(u64::from(after)))).await;
-                        server.set_zero_linger()
-                    }
-                }
-            }
-            Delivery::Late | Delivery::Crashed { .. } => {
-                server.write_all(&request).await?;
-                tokio::spawn(async move {
-                    let mut answer = Vec::new();
-                    // Whatever comes, nobody reads it.
-                    let _ = timeout(LINGER, server.read_to_end(&mut answer)).await;
-                });
-                Ok(())
             }
             // The others are slow, or need no relay.
             _ => {

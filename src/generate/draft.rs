@@ -276,6 +276,20 @@ impl NextMove {
     }
 }
 
+/// Lets the server crash during a race, or the answer to one of its branches be lost: to the last, since what comes later
+/// builds on what the first one does.
+fn lose(steps: &mut [Step], delivery: Delivery) {
+    let begins = |index: &usize| *index > 0 && steps[*index].lane != steps[*index - 1].lane;
+    let last = (0..steps.len()).rev().find(begins);
+    let lost = match delivery {
+        Delivery::Crashed { .. } => Some(0),
+        _ => last.filter(|index| steps[*index].delivery == Delivery::Once),
+    };
+    if let Some(index) = lost {
+        steps[index].delivery = delivery;
+    }
+}
+
 /// The strategy of the next step; nothing where no rule at all can be tried.
 #[derive(Debug)]
 pub(super) struct NextMove {
@@ -329,13 +343,26 @@ impl Strategy for NextMove {
                 let model = &prepared.model;
                 failing(fault, model, &step, changes, &sent, runner.rng())
             });
+        let races = prepared.options.races;
+        let lost = failing.filter(|_| {
+            races.permille > 0 && self.draft.setup == 0 && self.draft.mirror != draft.mirror
+        });
+        if let Some(
+            delivery @ (Delivery::Abandoned { .. } | Delivery::Late | Delivery::Crashed { .. }),
+        ) = lost
+            && runner.rng().random()
+        {
+            let mut steps = against(prepared, runner, &self.draft.mirror, step, &mut draft);
+            lose(&mut steps, delivery);
+            draft.open += u8::try_from(steps.len()).unwrap_or(u8::MAX).min(MOST_OPEN);
+            return Ok(Just(self.one_by_one(steps, draft)));
+        }
         let Some(delivery) = failing else {
             step.delivery = fault.and_then(arriving).unwrap_or_default();
             if pipelined && changes {
                 let steps = draft.pipelined(prepared, step);
                 return Ok(Just(self.one_by_one(steps, draft)));
             }
-            let races = prepared.options.races;
             let alone = fault.is_some()
                 || races.permille == 0
                 || self.draft.setup > 0

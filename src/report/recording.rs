@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::BufRead;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::paint::inert;
@@ -17,7 +17,7 @@ use crate::check::linear::{Deed, Operation, Refutation};
 use crate::drive::Renderer;
 use crate::drive::history::{Exchange, Purpose};
 use crate::drive::symbols::is_secret_name;
-use crate::generate::{Damage, Delivery, Plan};
+use crate::generate::{Damage, Delivery, Fault, Plan};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Answer;
 use crate::model::value::{Handle, KindId, Value};
@@ -80,6 +80,15 @@ struct Head {
     start: BTreeMap<String, BTreeMap<String, Json>>,
 }
 
+/// What was wrong with a delivery: for those who read a history. It is judged by what came of it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Noted {
+    kind: String,
+    /// Whether anything met it.
+    fired: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -93,6 +102,8 @@ struct Line {
     #[serde(default)]
     with: BTreeMap<String, Json>,
     again: Option<u32>,
+    #[serde(rename = "fault")]
+    _fault: Option<Noted>,
     read: Option<String>,
     of: Option<String>,
     start_us: u64,
@@ -453,6 +464,13 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                 }
                 if let Delivery::Again { of, .. } | Delivery::Behind { of } = step.delivery {
                     line.insert("again".into(), of.into());
+                }
+                if let Some(fault) = Fault::of(step.delivery) {
+                    let noted = Noted {
+                        kind: fault.to_string(),
+                        fired: !run.unmet.contains(id),
+                    };
+                    line.insert("fault".into(), json!(noted));
                 }
                 answer(model, &masks, &mut line, exchange, (started, told, fence));
                 out.push_str(&Json::from(line).to_string());

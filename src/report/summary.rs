@@ -39,6 +39,8 @@ pub struct Summary {
     pub races: (u64, Option<Duration>),
     /// Faults that happened, by their kinds.
     pub faults: BTreeMap<Fault, u64>,
+    /// Faults that nothing met, and that are not among those.
+    pub unmet: u64,
     /// Steps that were to create something, and how many of them did.
     pub creations: (u64, u64),
     /// How many worlds had to be told apart, at most.
@@ -103,7 +105,8 @@ fn figures(model: &Model, s: &Summary, style: Style) -> String {
         out.push_str(&style.wrap(&format!("{}.", got("succeeded")), "  ", "  "));
     } else if !s.faults.is_empty() {
         let kinds = s.faults.iter().map(|(fault, n)| format!("{fault} ×{n}"));
-        let kinds: Vec<_> = kinds.collect();
+        let unmet = (s.unmet > 0).then(|| format!("{} more met nothing", grouped(s.unmet)));
+        let kinds: Vec<_> = kinds.chain(unmet).collect();
         let text = format!(
             "Faults: {}. {}; at most {} had to be told apart.",
             kinds.join(", "),
@@ -313,6 +316,7 @@ mod tests {
             unanswered: 0,
             races: (0, None),
             faults: BTreeMap::new(),
+            unmet: 0,
             creations: (0, 0),
             worlds: 1,
             seeds: 0..=199,

@@ -176,8 +176,11 @@ async fn pipelined(said: &'static str) -> [Option<String>; 2] {
     let limits = Limits::default();
     let client = Client::new(&url, Vec::new(), limits, Statuses::default(), false);
     let client = client.expect("a client");
-    let branches = [vec![request()], vec![request()]];
-    let race = client.race(&branches, true, Instant::now()).await;
+    let branches = [
+        (Delivery::Once, vec![request()]),
+        (Delivery::Behind { of: 1 }, vec![request()]),
+    ];
+    let race = client.race(&branches, None, Instant::now()).await;
     let mut seen: Vec<Vec<u8>> = server.await.expect("it served");
     seen.retain(|bytes| !bytes.is_empty());
     assert_eq!(seen.len(), 1, "both on one connection");

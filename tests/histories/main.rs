@@ -1,5 +1,7 @@
 //! `gainsay judge` on the histories beside this file, whose verdicts are known; and on what a run writes.
 
+mod recorded;
+
 use std::process::{Command, Output};
 
 fn gainsay(arguments: &[&str]) -> Output {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use futures_util::{StreamExt, stream};
 use gainsay::campaign::{self, Report};
 use gainsay::demo::deep_sci_fi::{self, Bug};
 use gainsay::drive::{Client, Limits};
@@ -107,14 +108,23 @@ async fn drive_under(
         .expect("the server is there")
 }
 
-/// The first counterexample that a campaign finds for a bug.
-pub async fn hunt(model: &Arc<Model>, bug: Bug, seeds: Range<u64>) -> Option<Found> {
+/// The first counterexample that a campaign finds for a bug, with requests that fail on their way or without.
+pub async fn hunt(
+    model: &Arc<Model>,
+    bug: Bug,
+    faults: Faults,
+    seeds: Range<u64>,
+) -> Option<Found> {
     let options = campaign::Options {
         seeds,
         fail_fast: true,
         ..Default::default()
     };
-    let report = campaign(model, &[bug], options).await;
+    let config = deep_sci_fi::Config {
+        bugs: vec![bug],
+        ..Default::default()
+    };
+    let report = under_faults(model, config, faults, options).await;
     let best = report
         .counterexamples
         .into_iter()
@@ -123,6 +133,21 @@ pub async fn hunt(model: &Arc<Model>, bug: Bug, seeds: Range<u64>) -> Option<Fou
         counterexample: best?,
         requests_to_first: report.requests_to_first.unwrap_or(0),
     })
+}
+
+/// Hunts for bugs, two at a time, on two cores: the next hunt begins as soon as either is done.
+pub async fn hunts(model: &Arc<Model>, bugs: &[Bug], faults: Faults) -> Vec<(Bug, Option<Found>)> {
+    let hunts = stream::iter(bugs.iter().copied().enumerate()).map(|(place, bug)| {
+        let (model, faults) = (model.clone(), faults.clone());
+        let hunt = tokio::spawn(async move { hunt(&model, bug, faults, 0..25).await });
+        async move { (place, bug, hunt.await.expect("a hunt comes to its end")) }
+    });
+    let mut found: Vec<(usize, Bug, Option<Found>)> = hunts.buffer_unordered(2).collect().await;
+    found.sort_by_key(|(place, ..)| *place);
+    found
+        .into_iter()
+        .map(|(_, bug, found)| (bug, found))
+        .collect()
 }
 
 /// What each bug took, in Markdown.

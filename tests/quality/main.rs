@@ -10,10 +10,10 @@ mod story;
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, stream};
 use gainsay::demo::deep_sci_fi::Bug;
+use gainsay::generate::Faults;
 
-use demo::{Found, hunt};
+use demo::Found;
 
 /// No bug may take more live runs than this to shrink; and the median of all.
 const MOST_REPLAYS: u32 = 30;
@@ -32,21 +32,17 @@ const TRACELESS: &[Bug] = &[
     Bug::WorldOwnedByVoter,
 ];
 
+/// The bugs that sequences of requests show.
+fn plain() -> Vec<Bug> {
+    let plain = |bug: &Bug| !bug.needs_faults() && !bug.needs_races();
+    Bug::ALL.iter().copied().filter(plain).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_planted_bug_is_found_and_boiled_down() {
     let model = demo::model();
-    let plain: Vec<Bug> = (Bug::ALL.iter().copied())
-        .filter(|bug| !bug.needs_faults() && !bug.needs_races())
-        .collect();
-    // Two at a time, on two cores; the next one begins as soon as either is done.
-    let hunts = stream::iter(plain.iter().copied().enumerate()).map(|(place, bug)| {
-        let model = model.clone();
-        let hunt = tokio::spawn(async move { hunt(&model, bug, 0..25).await });
-        async move { (place, bug, hunt.await.expect("a hunt comes to its end")) }
-    });
-    let mut found: Vec<(usize, Bug, Option<Found>)> = hunts.buffer_unordered(2).collect().await;
-    found.sort_by_key(|(place, ..)| *place);
-    let found: Vec<(Bug, Option<Found>)> = found.into_iter().map(|(_, b, f)| (b, f)).collect();
+    let plain = plain();
+    let found = demo::hunts(&model, &plain, Faults::default()).await;
     println!("{}", demo::table(&found));
     let mut replays: Vec<u32> = Vec::new();
     let mut long: Vec<String> = Vec::new();
@@ -82,7 +78,8 @@ async fn the_seed_leaves_no_trace_in_a_counterexample() {
     for bug in TRACELESS {
         let mut stories: BTreeMap<String, String> = BTreeMap::new();
         for first in [0, 100, 200] {
-            let Some(found) = demo::hunt(&model, *bug, first..first + 25).await else {
+            let Some(found) = demo::hunt(&model, *bug, Faults::default(), first..first + 25).await
+            else {
                 continue;
             };
             let id = found.counterexample.violation.id.to_string();

@@ -3,6 +3,7 @@
 
 mod deep_sci_fi;
 mod key_rotation;
+mod lost;
 mod marketplace;
 mod seats;
 mod stand_ins;
