@@ -198,7 +198,13 @@ impl Renderer {
         let value = template
             .eval(&scope, &|handle| self.model.key_of(mirror, handle))
             .map_err(|e| failed(what, e))?;
-        match value.has_unknown() {
+        // An entity is sent as its key.
+        let mut unknown = value.has_unknown();
+        value.each_entity(&mut |handle| {
+            let has_key = self.model.kind(handle.kind).key.is_some();
+            unknown |= has_key && self.model.key_of(mirror, handle).has_unknown();
+        });
+        match unknown {
             true => Err(RenderError::Unknown {
                 what: what.to_owned(),
             }),
@@ -527,6 +533,47 @@ mod tests {
         assert_ne!(never(uuid, 1), other);
         assert_eq!(never(uuid, 0), other);
         assert!(never("agent-7", 0).contains('-'));
+    }
+
+    /// What was created by a request that nobody saw an answer to has no id that is known: it cannot be spoken of.
+    #[test]
+    fn an_entity_whose_key_is_unknown_is_not_sent_as_null() {
+        let source = r#"
+model: shelves
+entities:
+  shelf: { fields: { id: string } }
+rules:
+  put:
+    by: anyone
+    pick: { shelf: shelfs }
+    request: POST /books
+    json: { on: "${shelf}", among: ["${shelf}"] }
+    responds: 201
+"#;
+        let model = Arc::new(Model::parse("shelves.yaml", source).expect("a model"));
+        let mut mirror = model.initial();
+        let shelf = Handle {
+            kind: KindId(0),
+            step: 1,
+            nth: 0,
+        };
+        let action = Action {
+            rule: 0,
+            actor: Actor::Anyone,
+            picks: vec![Picked::Entity(shelf)],
+            args: Vec::new(),
+        };
+        let renderer = Renderer::new(model, "0".into(), 0);
+        mirror.insert(shelf, vec![Value::Unknown]);
+        let unknown = renderer.request(&mirror, &action);
+        assert!(
+            matches!(unknown, Err(RenderError::Unknown { .. })),
+            "{unknown:?}"
+        );
+        mirror.insert(shelf, vec![Value::text("s-1".to_owned())]);
+        let known = renderer.request(&mirror, &action).expect("it can be sent");
+        let body = known.body.expect("it has a body").bytes;
+        assert_eq!(body, br#"{"on":"s-1","among":["s-1"]}"#);
     }
 
     #[test]

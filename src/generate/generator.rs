@@ -47,12 +47,15 @@ pub struct Options {
 
 impl Options {
     /// How many steps a plan of a model has after its set-up, where nobody says: 50, and for large models one for every
-    /// 4 outcomes, in tens, so that the plans of a round have a chance at all of them.
-    pub fn steps_for(model: &Model) -> usize {
+    /// 4 outcomes, in tens, so that the plans of a round have a chance at all of them. Faults take up steps: for them
+    /// there are more, up to twice as many.
+    pub fn steps_for(model: &Model, faults: &Faults) -> usize {
         let outcomes: usize = (model.rules.iter())
             .map(|rule| rule.outcomes(model).len())
             .sum();
-        (outcomes.div_ceil(40) * 10).max(50)
+        let permille = if faults.are_on() { faults.permille } else { 0 };
+        let left = usize::from(1000 - permille.min(500));
+        ((outcomes * 1000).div_ceil(40 * left) * 10).max(50)
     }
 }
 
@@ -341,7 +344,7 @@ impl Prepared {
             .flat_map(|s| std::iter::repeat_n(s.rule, s.times))
             .collect();
         Prepared {
-            steps: (options.steps).unwrap_or_else(|| Options::steps_for(&model)),
+            steps: (options.steps).unwrap_or_else(|| Options::steps_for(&model, &options.faults)),
             model,
             options,
             statics,

@@ -488,20 +488,8 @@ impl Step {
         };
         out.extend(self.action.picks.iter().filter_map(|p| Picked::handle(*p)));
         for arg in &self.action.args {
-            collect(arg, &mut out);
+            arg.each_entity(&mut |handle| out.push(handle));
         }
         out
-    }
-}
-
-fn collect(value: &Value, out: &mut Vec<Handle>) {
-    match value {
-        Value::Entity(handle) => out.push(*handle),
-        Value::List(items) => items.iter().for_each(|v| collect(v, out)),
-        Value::Map(map) => map.iter().for_each(|(k, v)| {
-            collect(k, out);
-            collect(v, out);
-        }),
-        _ => {}
     }
 }

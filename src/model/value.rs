@@ -94,6 +94,19 @@ impl Value {
         }
     }
 
+    /// Calls a function with every entity in the value.
+    pub fn each_entity(&self, see: &mut dyn FnMut(Handle)) {
+        match self {
+            Value::Entity(handle) => see(*handle),
+            Value::List(items) => items.iter().for_each(|v| v.each_entity(see)),
+            Value::Map(map) => map.iter().for_each(|(k, v)| {
+                k.each_entity(see);
+                v.each_entity(see);
+            }),
+            _ => {}
+        }
+    }
+
     /// The value with each part replaced by what `change` makes of it, from the leaves up.
     pub fn rewrite(&self, change: &mut dyn FnMut(&Value) -> Option<Value>) -> Value {
         if let Some(new) = change(self) {

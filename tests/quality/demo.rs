@@ -135,14 +135,20 @@ pub async fn hunt(
     })
 }
 
-/// Hunts for bugs, two at a time, on two cores: the next hunt begins as soon as either is done.
-pub async fn hunts(model: &Arc<Model>, bugs: &[Bug], faults: Faults) -> Vec<(Bug, Option<Found>)> {
+/// Hunts for bugs, so many at a time: the next hunt begins as soon as one of them is done.
+pub async fn hunts(
+    model: &Arc<Model>,
+    bugs: &[Bug],
+    faults: Faults,
+    at_once: usize,
+) -> Vec<(Bug, Option<Found>)> {
     let hunts = stream::iter(bugs.iter().copied().enumerate()).map(|(place, bug)| {
         let (model, faults) = (model.clone(), faults.clone());
         let hunt = tokio::spawn(async move { hunt(&model, bug, faults, 0..25).await });
         async move { (place, bug, hunt.await.expect("a hunt comes to its end")) }
     });
-    let mut found: Vec<(usize, Bug, Option<Found>)> = hunts.buffer_unordered(2).collect().await;
+    let mut found: Vec<(usize, Bug, Option<Found>)> =
+        hunts.buffer_unordered(at_once).collect().await;
     found.sort_by_key(|(place, ..)| *place);
     found
         .into_iter()

@@ -42,7 +42,8 @@ fn plain() -> Vec<Bug> {
 async fn every_planted_bug_is_found_and_boiled_down() {
     let model = demo::model();
     let plain = plain();
-    let found = demo::hunts(&model, &plain, Faults::default()).await;
+    // On two cores.
+    let found = demo::hunts(&model, &plain, Faults::default(), 2).await;
     println!("{}", demo::table(&found));
     let mut replays: Vec<u32> = Vec::new();
     let mut long: Vec<String> = Vec::new();
