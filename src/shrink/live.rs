@@ -398,9 +398,10 @@ impl Search<'_> {
             let Some(goal) = reducer.goal(&candidate, false) else {
                 return;
             };
+            let calmer = candidate.on_the_same_connection(*id);
             let plain = candidate.plain(*id);
             candidate = reducer.canonical(&plain, &goal, Keep::Effects, false);
-            for candidate in [candidate, plain] {
+            for candidate in [candidate, plain].into_iter().chain(calmer) {
                 if reducer.admits(&candidate, &goal) && self.fails(&candidate).await {
                     simpler = true;
                     break;

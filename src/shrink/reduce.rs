@@ -112,6 +112,19 @@ impl Candidate {
         plain
     }
 
+    /// The candidate with a step that is sent again on a connection of its own sent again on the one that stands, outside of
+    /// races, if it is one of those.
+    pub(super) fn on_the_same_connection(&self, id: u32) -> Option<Candidate> {
+        let mut calmer = self.clone();
+        let mut steps = calmer.steps.iter_mut();
+        let step = steps.find(|step| step.id == id && step.lane.is_none())?;
+        match &mut step.delivery {
+            Delivery::Again { lost, .. } if *lost => *lost = false,
+            _ => return None,
+        }
+        Some(calmer)
+    }
+
     /// What the last step and the broken invariant are about.
     pub fn subjects(&self) -> Vec<Handle> {
         let picks = self.steps.last().map(|last| &last.action.picks);
