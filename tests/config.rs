@@ -370,7 +370,7 @@ d = "http://localhost"
      5 │ rate = "20"
        ╰────
       help: a target has `url`, `headers`, `accounts`, `allow_remote`, `rate`, `timeout`, `serve`,
-            `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`
+            `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`, `injector`
       × `rate` cannot have this value
        ╭─[conf/gainsay.toml:5:8]
      4 │ ulr = "****************"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +17,8 @@ use crate::generate::{Fault, OwnFault};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 /// So long it has to end once nobody talks to it any more.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// Between two looks whether it has.
+const POLL: Duration = Duration::from_millis(20);
 /// The most bytes of a line.
 const MAX_LINE: u64 = 1 << 20;
 /// The version of the language.
@@ -31,7 +33,7 @@ pub struct PluginConfig {
     pub directory: PathBuf,
 }
 
-/// A program that makes faults. It ends when it is dropped.
+/// A program that makes faults. Dropped, it is given the time to undo what it did, and ends.
 #[derive(Debug)]
 pub struct Plugin {
     run: Run,
@@ -98,7 +100,8 @@ impl Plugin {
             .current_dir(&config.directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
+            // An interrupt is for gainsay: the program has to undo what it did, once it is told no more.
+            .process_group(0)
             .spawn()
             .map_err(|e| trouble(&config.run, &format!("cannot be run: {e}")))?;
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
@@ -214,6 +217,21 @@ impl Plugin {
 
 fn trouble(run: &Run, what: &str) -> InjectorError {
     InjectorError(format!("the injector `{run}` {what}"))
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        self.orders = None;
+        let until = Instant::now() + ENDS_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= until {
+                // It may have ended by now.
+                let _ = self.child.start_kill();
+                break;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
 }
 
 impl Injector for Plugin {

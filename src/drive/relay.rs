@@ -90,28 +90,41 @@ pub(super) async fn pipeline(held: Vec<Held>) -> io::Result<()> {
     let clients = std::iter::once(client).chain(held.map(|held| held.client));
     let (mut read, mut piece) = (Vec::new(), vec![0; 16 << 10]);
     for (mut client, request) in clients.zip(&requests) {
-        let length = loop {
+        let mut length = loop {
             match length_of_answer(&read, request) {
-                Length::Known(length) if length <= read.len() => break length,
-                Length::Unknown => {
+                Length::Open if read.len() < LONGEST_HEAD => {
+                    match server.read(&mut piece).await? {
+                        0 => return client.write_all(&read).await,
+                        n => read.extend(&piece[..n]),
+                    };
+                }
+                Length::Known(length) => break length,
+                Length::Open | Length::Unknown => {
                     client.write_all(&read).await?;
                     tokio::io::copy(&mut server, &mut client).await?;
                     return Ok(());
                 }
-                _ => match server.read(&mut piece).await? {
-                    0 => {
-                        client.write_all(&read).await?;
-                        return Ok(());
-                    }
-                    n => read.extend(&piece[..n]),
-                },
             }
         };
-        client.write_all(&read[..length]).await?;
-        read.drain(..length);
+        loop {
+            let here = length.min(read.len());
+            client.write_all(&read[..here]).await?;
+            read.drain(..here);
+            length -= here;
+            if length == 0 {
+                break;
+            }
+            match server.read(&mut piece).await? {
+                0 => return Ok(()),
+                n => read.extend(&piece[..n]),
+            }
+        }
     }
     Ok(())
 }
+
+/// The most bytes of a head that are waited for.
+const LONGEST_HEAD: usize = 256 << 10;
 
 /// How many bytes an answer has.
 #[derive(Debug, PartialEq, Eq)]

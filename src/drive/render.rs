@@ -539,20 +539,25 @@ mod tests {
     #[test]
     fn an_entity_whose_key_is_unknown_is_not_sent_as_null() {
         let source = r#"
-model: shelves
+model: racks
 entities:
-  shelf: { fields: { id: string } }
+  rack: { fields: { id: string } }
 rules:
   put:
     by: anyone
-    pick: { shelf: shelfs }
+    pick: { rack: racks }
     request: POST /books
-    json: { on: "${shelf}", among: ["${shelf}"] }
+    json: { on: "${rack}", among: ["${rack}"] }
     responds: 201
+  build:
+    by: anyone
+    request: POST /racks
+    responds: 201
+    creates: { rack: { id: "${body.id}" } }
 "#;
-        let model = Arc::new(Model::parse("shelves.yaml", source).expect("a model"));
+        let model = Arc::new(Model::parse("racks.yaml", source).expect("a model"));
         let mut mirror = model.initial();
-        let shelf = Handle {
+        let rack = Handle {
             kind: KindId(0),
             step: 1,
             nth: 0,
@@ -560,20 +565,20 @@ rules:
         let action = Action {
             rule: 0,
             actor: Actor::Anyone,
-            picks: vec![Picked::Entity(shelf)],
+            picks: vec![Picked::Entity(rack)],
             args: Vec::new(),
         };
         let renderer = Renderer::new(model, "0".into(), 0);
-        mirror.insert(shelf, vec![Value::Unknown]);
+        mirror.insert(rack, vec![Value::Unknown]);
         let unknown = renderer.request(&mirror, &action);
         assert!(
             matches!(unknown, Err(RenderError::Unknown { .. })),
             "{unknown:?}"
         );
-        mirror.insert(shelf, vec![Value::text("s-1".to_owned())]);
+        mirror.insert(rack, vec![Value::text("s-1".to_owned())]);
         let known = renderer.request(&mirror, &action).expect("it can be sent");
         let body = known.body.expect("it has a body").bytes;
-        assert_eq!(body, br#"{"on":"s-1","among":["s-1"]}"#);
+        assert_eq!(body, br#"{"among":["s-1"],"on":"s-1"}"#);
     }
 
     #[test]
