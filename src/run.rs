@@ -181,7 +181,8 @@ impl Runner {
         Runner { sources, ..self }
     }
 
-    /// Whether a plan can be run: nothing happens in it to a process or a link that is out of reach, nor what only an absent program knows.
+    /// Whether a plan can be run: nothing happens in it to a process or a link that is out of reach, nor what only an absent
+    /// program knows.
     pub fn can_run(&self, plan: &Plan) -> bool {
         plan.all().all(|step| {
             let source = step.delivery.source();
@@ -701,10 +702,17 @@ impl<'a> Run<'a> {
         let (race, crashed) =
             tokio::join!(runner.client.race(requests, Some(released), began), crashed);
         crashed.map_err(|e| failed(e.0))?;
-        process.heal().await.map_err(|e| failed(e.0))?;
-        tokio::time::sleep(SETTLED).await;
-        self.recovering = Some(Instant::now() + runner.model.recovery);
+        self.start_again(&mut *process).await?;
         race
+    }
+
+    /// Starts a server again that ended, and gives it the time to recover.
+    async fn start_again(&mut self, process: &mut dyn Injector) -> Result<(), ClientError> {
+        let healed = process.heal().await;
+        healed.map_err(|InjectorError(reason)| ClientError::Process { reason })?;
+        tokio::time::sleep(SETTLED).await;
+        self.recovering = Some(Instant::now() + self.runner.model.recovery);
+        Ok(())
     }
 
     /// A step and what it asks for, if it can be tried now, whatever the world: all that it names is there, or something in
@@ -770,17 +778,16 @@ impl<'a> Run<'a> {
         if !delivery.is_of_all() {
             return Ok(delivered(send().await?, false));
         }
-        let meanwhile = match delivery {
-            Delivery::Link { fault, .. } => Some(Disturbance::Link(fault)),
-            Delivery::Own(own) => Some(Disturbance::Own(own.name)),
-            _ => None,
-        };
-        let (source, missing) = match delivery.source() {
-            Some(name) => match delivery {
-                Delivery::Own(_) => (runner.sources.get(&name), NO_INJECTOR),
-                _ => (runner.sources.get(&name), NO_LINKS),
-            },
-            None => (runner.process.as_ref(), NO_PROCESS),
+        let (source, missing, meanwhile) = match delivery {
+            Delivery::Link { link, fault } => {
+                let what = Disturbance::Link(fault);
+                (runner.sources.get(&link), NO_LINKS, Some(what))
+            }
+            Delivery::Own(own) => {
+                let what = Disturbance::Own(own.name);
+                (runner.sources.get(&own.name), NO_INJECTOR, Some(what))
+            }
+            _ => (runner.process.as_ref(), NO_PROCESS, None),
         };
         let Some(source) = source else {
             return Err(ClientError::Process {
@@ -836,9 +843,7 @@ impl<'a> Run<'a> {
         if sent.is_none() {
             self.judge.fence();
         }
-        source.heal().await.map_err(failed)?;
-        tokio::time::sleep(SETTLED).await;
-        self.recovering = Some(Instant::now() + runner.model.recovery);
+        self.start_again(&mut *source).await?;
         match sent {
             Some(sent) => Ok(delivered(sent, false)),
             None => Ok(delivered(send().await?, false)),

@@ -308,11 +308,10 @@ impl FaultOptions {
                 "process" => kinds.extend(Fault::PROCESS),
                 "link" => kinds.extend(Fault::LINK),
                 // What a target's program calls its own is known once it runs.
-                name => match (name.parse::<Fault>(), OwnFault::asked_for(name)) {
-                    (Ok(fault), _) => drop(kinds.insert(fault)),
-                    (Err(_), Some(own)) => drop(kinds.insert(Fault::Own(own))),
-                    (Err(error), None) => return Err(error.into()),
-                },
+                name => {
+                    let own = |error| OwnFault::asked_for(name).map(Fault::Own).ok_or(error);
+                    kinds.insert(name.parse::<Fault>().or_else(own)?);
+                }
             }
         }
         let mut faults = Faults::network(rate);

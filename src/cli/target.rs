@@ -207,13 +207,14 @@ impl TargetOptions {
             drop(source);
             runner = runner.with_process(process);
         }
-        for own in own {
-            let Some(plugin) = &plugin else { break };
-            if links.insert(own.name, plugin.clone()).is_some() {
-                return Err(Failure::Usage(format!(
-                    "a link and a fault of the injector are both called `{}`; rename one of them",
-                    own.name
-                )));
+        if let Some(plugin) = &plugin {
+            for own in own {
+                if links.insert(own.name, plugin.clone()).is_some() {
+                    return Err(Failure::Usage(format!(
+                        "a link and a fault of the injector are both called `{}`; rename one of them",
+                        own.name
+                    )));
+                }
             }
         }
         runner = runner.with_sources(links);
@@ -259,7 +260,7 @@ impl Ready {
     /// Ends the program that makes faults, and the server, where it is ours.
     pub async fn stop(self) -> Result<(), Failure> {
         if let Some(plugin) = &self.plugin {
-            plugin.lock().await.end().await;
+            plugin.lock().await.end();
         }
         match self.server {
             Some(server) => (server.lock().await)

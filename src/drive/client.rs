@@ -406,9 +406,9 @@ impl Client {
     }
 
     /// Sends the first request of every branch at the same instant, and in each branch what follows one by one, as soon
-    /// as what came before is answered. Where they are to be `joined`, the first requests go right behind one another over
-    /// one connection, where that is not encrypted: what is said on it then is not ours to put together. Nobody waits for the
-    /// answer to a first request that is abandoned or late. Whoever waits for `released` is told once all are on their way.
+    /// as what came before is answered. A branch says how its first request is delivered: where one goes right behind
+    /// another, all first requests do, over one connection, unless that is encrypted: what is said on it then is not ours to
+    /// put together. Nobody waits for the answer to one that is abandoned or late. `on_their_way` is told once all are.
     ///
     /// # Errors
     ///
@@ -416,12 +416,11 @@ impl Client {
     pub async fn race(
         &self,
         branches: &[(Delivery, Vec<Request>)],
-        released: Option<oneshot::Sender<()>>,
+        on_their_way: Option<oneshot::Sender<()>>,
         since: Instant,
     ) -> Result<Race, ClientError> {
         let behind = |(delivery, _): &(Delivery, _)| matches!(delivery, Delivery::Behind { .. });
         let joined = branches.iter().any(behind) && self.base.scheme() == "http";
-        let on_their_way = released;
         let mut relays = Vec::new();
         for (_, branch) in branches {
             for _ in branch {
@@ -481,15 +480,15 @@ impl Client {
         };
         let mut finished = Vec::new();
         if joined {
-            drop(tokio::spawn(pipeline(held)));
+            tokio::spawn(pipeline(held));
         } else {
             for (held, (delivery, _)) in held.into_iter().zip(branches) {
-                match *delivery {
+                match delivery {
                     Delivery::Abandoned { .. } | Delivery::Late => {
-                        drop(tokio::spawn(held.forsake(*delivery)));
+                        tokio::spawn(held.forsake(*delivery))
                     }
-                    _ => drop(tokio::spawn(held.answer())),
-                }
+                    _ => tokio::spawn(held.answer()),
+                };
             }
         }
         if let Some(on_their_way) = on_their_way {

@@ -106,10 +106,15 @@ impl History {
 impl Request {
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        let header = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
-        header.map(|(_, value)| value.as_str())
+        first(&self.headers, name)
     }
+}
+
+/// The first value of a header.
+fn first<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut headers = headers.iter();
+    let header = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
+    header.map(|(_, value)| value.as_str())
 }
 
 impl Exchange {
@@ -120,12 +125,9 @@ impl Exchange {
 }
 
 impl Response {
-    /// The first value of a header, by its name in lower case.
+    /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        first(&self.headers, name)
     }
 
     /// The body as JSON, if it is that.

@@ -161,12 +161,17 @@ impl Plugin {
         !self.process.is_empty()
     }
 
-    /// Lets it end: it is to undo what it did once nobody talks to it.
-    pub async fn end(&mut self) {
+    /// Lets it end, and waits until it has: it is to undo what it did once nobody talks to it.
+    pub fn end(&mut self) {
         self.orders = None;
-        if timeout(ENDS_WITHIN, self.child.wait()).await.is_err() {
-            // It may have ended by now.
-            let _ = self.child.kill().await;
+        let until = Instant::now() + ENDS_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= until {
+                // It may have ended by now.
+                let _ = self.child.start_kill();
+                break;
+            }
+            std::thread::sleep(POLL);
         }
     }
 
@@ -221,16 +226,7 @@ fn trouble(run: &Run, what: &str) -> InjectorError {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        self.orders = None;
-        let until = Instant::now() + ENDS_WITHIN;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() >= until {
-                // It may have ended by now.
-                let _ = self.child.start_kill();
-                break;
-            }
-            std::thread::sleep(POLL);
-        }
+        self.end();
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) async fn pipeline(held: Vec<Held>) -> io::Result<()> {
     let clients = std::iter::once(client).chain(held.map(|held| held.client));
     let (mut read, mut piece) = (Vec::new(), vec![0; 16 << 10]);
     for (mut client, request) in clients.zip(&requests) {
-        let mut length = loop {
+        let length = loop {
             match length_of_answer(&read, request) {
                 Length::Open if read.len() < LONGEST_HEAD => {
                     match server.read(&mut piece).await? {
@@ -106,19 +106,12 @@ pub(super) async fn pipeline(held: Vec<Held>) -> io::Result<()> {
                 }
             }
         };
-        loop {
-            let here = length.min(read.len());
-            client.write_all(&read[..here]).await?;
-            read.drain(..here);
-            length -= here;
-            if length == 0 {
-                break;
-            }
-            match server.read(&mut piece).await? {
-                0 => return Ok(()),
-                n => read.extend(&piece[..n]),
-            }
-        }
+        let here = length.min(read.len());
+        client.write_all(&read[..here]).await?;
+        read.drain(..here);
+        // What has not come yet, and nothing of what comes behind it.
+        let mut rest = (&mut server).take((length - here) as u64);
+        tokio::io::copy(&mut rest, &mut client).await?;
     }
     Ok(())
 }

@@ -344,12 +344,11 @@ impl Strategy for NextMove {
                 failing(fault, model, &step, changes, &sent, runner.rng())
             });
         let races = prepared.options.races;
-        let lost = failing.filter(|_| {
-            races.permille > 0 && self.draft.setup == 0 && self.draft.mirror != draft.mirror
-        });
         if let Some(
             delivery @ (Delivery::Abandoned { .. } | Delivery::Late | Delivery::Crashed { .. }),
-        ) = lost
+        ) = failing
+            && races.permille > 0
+            && changes
             && runner.rng().random()
         {
             let mut steps = against(prepared, runner, &self.draft.mirror, step, &mut draft);

@@ -9,8 +9,8 @@ fn service(slip: Option<&str>, more: &[&str]) -> Output {
     kept("agent-service", slip, more)
 }
 
-/// A slip, the faults that show it, what is told of it in one way or another, and the steps that the shortest plan has at most. Where it is a
-/// matter of milliseconds whether a plan fails, it cannot be boiled down as surely.
+/// A slip, the faults that show it, what is told of it in one way or another, and the steps that the shortest plan has at
+/// most. Where it is a matter of milliseconds whether a plan fails, it cannot be boiled down as surely.
 const SLIPS: [(&str, &str, &str, usize); 12] = [
     ("lazy_persist", "process", "killed", 2),
     (

@@ -77,12 +77,17 @@ fn hooked(folder: &Path, port: u16, crash: &str, more: &[&str]) -> Output {
     std::fs::write(folder.join("notes.yaml"), MODEL.replace("BUILTIN\n", "")).expect("written");
     let model = folder.join("notes.yaml");
     let done = run(folder, &model.display().to_string(), more);
+    end(folder);
+    done
+}
+
+/// Ends the server, whoever started it last.
+pub fn end(folder: &Path) {
     let _ = Command::new("sh")
         .args(["-c", "kill -9 $(cat pid)"])
         .current_dir(folder)
         .stderr(Stdio::null())
         .status();
-    done
 }
 
 #[test]

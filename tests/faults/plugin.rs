@@ -1,12 +1,11 @@
 //! Faults that a program of the user's makes.
 
-use std::path::Path;
 use std::process::Output;
 
-use super::hooks::{MODEL, Notes};
+use super::hooks::{MODEL, Notes, end};
 use super::process::{flat, has_python, root, run};
 
-/// Drives the server with a program that takes its room, or kills it.
+/// Drives the server with a program that takes its room, or kills it. And whether nothing is left of what was done.
 fn with_program(careless: bool, wrong: &str, more: &[&str]) -> (Output, bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let mode: &[&str] = if careless { &["careless"] } else { &[] };
@@ -25,18 +24,8 @@ fn with_program(careless: bool, wrong: &str, more: &[&str]) -> (Output, bool) {
     write("notes.yaml", &MODEL.replace("BUILTIN\n", "")).expect("written");
     let model = folder.path().join("notes.yaml").display().to_string();
     let done = run(folder.path(), &model, more);
-    let clean = healed(folder.path());
-    (done, clean)
-}
-
-/// Whether nothing is left of what was done; and ends the server, whoever started it last.
-fn healed(folder: &Path) -> bool {
-    let _ = std::process::Command::new("sh")
-        .args(["-c", "kill -9 $(cat pid)"])
-        .current_dir(folder)
-        .stderr(std::process::Stdio::null())
-        .status();
-    !folder.join("notes.new").exists()
+    end(folder.path());
+    (done, !folder.path().join("notes.new").exists())
 }
 
 const OWN: [&str; 8] = [

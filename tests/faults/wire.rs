@@ -44,9 +44,7 @@ impl Recorder {
     }
 
     fn client(&self) -> Client {
-        let limits = Limits::default();
-        let tolerate = Statuses::default();
-        Client::new(&self.url, Vec::new(), limits, tolerate, false).expect("a client")
+        client(&self.url)
     }
 
     /// What was seen, once every connection but those that are kept has ended.
@@ -54,6 +52,12 @@ impl Recorder {
         tokio::time::sleep(Duration::from_millis(100)).await;
         self.seen.lock().expect("nobody panics").clone()
     }
+}
+
+fn client(url: &str) -> Client {
+    let limits = Limits::default();
+    let tolerate = Statuses::default();
+    Client::new(url, Vec::new(), limits, tolerate, false).expect("a client")
 }
 
 async fn record(mut stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>, index: usize) {
@@ -173,9 +177,7 @@ async fn pipelined(said: &'static str) -> [Option<String>; 2] {
         }
         seen
     });
-    let limits = Limits::default();
-    let client = Client::new(&url, Vec::new(), limits, Statuses::default(), false);
-    let client = client.expect("a client");
+    let client = client(&url);
     let branches = [
         (Delivery::Once, vec![request()]),
         (Delivery::Behind { of: 1 }, vec![request()]),

@@ -4,12 +4,12 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use gainsay::campaign::{self, Options};
+use gainsay::campaign::Options;
 use gainsay::demo::marketplace::{Config, serve};
-use gainsay::drive::{Client, Limits};
 use gainsay::generate::{self, Delivery, Fault, Faults, Generator, Plan, Races};
 use gainsay::model::Model;
-use gainsay::run::Runner;
+
+use super::drive_plans;
 
 /// How many steps of races are delivered so that nobody sees their answers.
 fn lost_in_races(plan: &Plan) -> usize {
@@ -26,7 +26,7 @@ async fn answers_are_lost_in_races_and_the_sound_server_holds() {
         "/models/marketplace-sessions.yaml"
     );
     let model = Arc::new(Model::load(path.as_ref()).expect("a model"));
-    let options = generate::Options {
+    let plans = generate::Options {
         faults: Faults {
             kinds: vec![Fault::Abandoned, Fault::Late],
             ..Faults::network(0.3)
@@ -37,21 +37,17 @@ async fn answers_are_lost_in_races_and_the_sound_server_holds() {
         },
         ..generate::Options::default()
     };
-    let generator = Generator::new(model.clone(), options);
+    let generator = Generator::new(model.clone(), plans.clone());
     let lost: usize = (0..30)
         .map(|seed| lost_in_races(&generator.plan(seed)))
         .sum();
     assert!(lost >= 30, "{lost}");
-    let limits = Limits::default();
-    let client = Client::new(&server.url(), vec![], limits, model.tolerate.clone(), false);
-    let runner = Runner::new(model, client.expect("a client"), generator.start());
     let options = Options {
         seeds: 0..30,
         jobs: 2,
         ..Options::default()
     };
-    let report = campaign::campaign(&generator, &runner, &options, &mut |_| {}).await;
-    let report = report.expect("the server is there");
+    let report = drive_plans(&server.url(), &model, plans, &options).await;
     assert!(report.held(), "{:?}", report.failures());
     assert_eq!(report.inconclusive, 0);
     assert!(report.races > 100, "{}", report.races);

@@ -44,6 +44,16 @@ async fn drive(url: &str, model: &Arc<Model>, races: Races, options: &Options) -
         races,
         ..generate::Options::default()
     };
+    drive_plans(url, model, plans, options).await
+}
+
+/// Plans made in any way, driven at a server.
+async fn drive_plans(
+    url: &str,
+    model: &Arc<Model>,
+    plans: generate::Options,
+    options: &Options,
+) -> Report {
     let generator = Generator::new(model.clone(), plans);
     let runner = Runner::new(model.clone(), client(url, model), generator.start());
     let report = campaign(&generator, &runner, options, &mut |_| {}).await;
