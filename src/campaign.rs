@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::check::{CheckId, Finding};
+use crate::check::{Access, CheckId, Finding};
 use crate::drive::ClientError;
 use crate::generate::{Coverage, Delivery, Fault, Generator, Plan};
 use crate::model::action::Outcome;
@@ -104,6 +104,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Which outcomes were reached.
     pub coverage: Coverage,
+    /// As whom each rule was tried.
+    pub access: Access,
     /// One for each distinct failure.
     pub counterexamples: Vec<Counterexample>,
     /// Failures that only ever followed another one in their plans, and did not show by themselves.
@@ -164,6 +166,7 @@ pub async fn campaign(
     let mut report = Report {
         plans_asked: options.seeds.end.saturating_sub(options.seeds.start),
         coverage: Coverage::new(generator.model()),
+        access: Access::new(generator.model()),
         ..Report::default()
     };
     let mut seeds = options.seeds.clone();
@@ -210,6 +213,8 @@ pub async fn campaign(
                 report.coverage.count(*rule, *outcome);
             }
         }
+        let model = generator.model();
+        (report.access).count(model, &plan, &run.outcomes, &run.violations);
         report.worlds = report.worlds.max(run.worlds);
         for step in plan.all().filter(|s| run.sent(s.id)) {
             // What is sent again in a race is part of it.

@@ -370,7 +370,8 @@ d = "http://localhost"
      5 │ rate = "20"
        ╰────
       help: a target has `url`, `headers`, `accounts`, `allow_remote`, `rate`, `timeout`, `serve`,
-            `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`, `injector`
+            `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`, `injector`,
+            `startup`, `run_header`
       × `rate` cannot have this value
        ╭─[conf/gainsay.toml:5:8]
      4 │ ulr = "****************"
@@ -721,5 +722,74 @@ links.queue = "127.0.0.1:5672"
        ·                       ╰── here
        ╰────
       help: it is a table with `listen` and `upstream`
+    "#);
+}
+
+#[test]
+fn start_up_rules() {
+    let text = r#"
+[target.a]
+url = "http://localhost:8000"
+serve = "true"
+env = { KEY = "k", PLACE = "x" }
+startup.without_key = { unset = ["KEY"], starts = false }
+startup.elsewhere = { env = { PLACE = { env = "OTHER" } }, starts = true }
+"#;
+    let config = parse(text).unwrap();
+    let environment = |name: &str| (name == "OTHER").then(|| "y".to_owned());
+    let rules = config.target("a").unwrap().startup(&environment).unwrap();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let [without_key, elsewhere] = &rules[..] else {
+        panic!("two rules: {rules:?}");
+    };
+    assert!(elsewhere.starts && !without_key.starts);
+    assert_eq!(without_key.serve.unset, ["KEY"]);
+    assert_eq!(without_key.serve.env, [pair("PLACE", "x")]);
+    // The last of one name counts.
+    assert_eq!(elsewhere.serve.env.last(), Some(&pair("PLACE", "y")));
+    assert_eq!(elsewhere.changed, ["PLACE"]);
+}
+
+#[test]
+fn a_start_up_rule_says_what_is_changed_and_what_must_come_of_it() {
+    insta::assert_snapshot!(wrong(r#"
+[target.a]
+url = "http://localhost:8000"
+startup.without_key = { unset = "KEY", start = false }
+"#), @r#"
+    conf/gainsay.toml: 4 mistakes
+      × `startup` means nothing without `serve`
+       ╭─[conf/gainsay.toml:4:1]
+     3 │ url = "http://localhost:8000"
+     4 │ startup.without_key = { unset = "***", start = ***** }
+       · ───┬───
+       ·    ╰── here
+       ╰────
+      help: add `serve = "COMMAND"` to have gainsay start the server, or leave this out
+      × the start-up rule `without_key` does not say what must come of it
+       ╭─[conf/gainsay.toml:4:9]
+     3 │ url = "http://localhost:8000"
+     4 │ startup.without_key = { unset = "***", start = ***** }
+       ·         ─────┬─────
+       ·              ╰── here
+       ╰────
+      help: add `starts = false` where the server must refuse to start, `starts = true` where it must
+            start
+      × `unset` cannot have this value
+       ╭─[conf/gainsay.toml:4:33]
+     3 │ url = "http://localhost:8000"
+     4 │ startup.without_key = { unset = "***", start = ***** }
+       ·                                 ──┬──
+       ·                                   ╰── here
+       ╰────
+      help: it is a list of variables, such as `["SECRET_KEY"]`
+      × unknown key `start`
+       ╭─[conf/gainsay.toml:4:40]
+     3 │ url = "http://localhost:8000"
+     4 │ startup.without_key = { unset = "***", start = ***** }
+       ·                                        ──┬──
+       ·                                          ╰── here
+       ╰────
+      help: did you mean `starts`?
     "#);
 }

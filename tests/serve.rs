@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gainsay::drive::{Ready, Run, Serve, ServeError, Server};
+use gainsay::drive::{Misstart, Ready, Run, Serve, ServeError, Server, Startup};
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -55,6 +55,7 @@ fn serve(run: Run, directory: &Path) -> Serve {
     Serve {
         run,
         env: Vec::new(),
+        unset: Vec::new(),
         directory: directory.to_owned(),
         ready: None,
         ready_within: Duration::from_secs(20),
@@ -354,4 +355,77 @@ async fn stands_in_for_gainsay() {
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+/// A server that wants a key: without one it does what is asked of it.
+const WANTS_A_KEY: &str = r#"
+import http.server, os, sys, time
+if not os.environ.get("APP_KEY"):
+    otherwise = os.environ["OTHERWISE"]
+    if otherwise == "fails":
+        sys.exit("APP_KEY is not set")
+    if otherwise == "ends":
+        sys.exit(0)
+    if otherwise == "hangs":
+        time.sleep(60)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.BaseHTTPRequestHandler).serve_forever()
+"#;
+
+async fn startup(otherwise: &str, key: Option<&str>, starts: bool) -> Option<Misstart> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("app.py"), WANTS_A_KEY).unwrap();
+    let port = free_port();
+    let arguments = ["app.py".to_owned(), port.to_string()];
+    let mut serve = serve(
+        Run::Program("python3".into(), arguments.to_vec()),
+        directory.path(),
+    );
+    serve.env = vec![("OTHERWISE".into(), otherwise.into())];
+    serve
+        .env
+        .extend(key.map(|key| ("APP_KEY".into(), key.to_owned())));
+    serve.unset = vec!["APP_KEY".into()];
+    if key.is_some() {
+        serve.unset.clear();
+    }
+    serve.ready_within = Duration::from_secs(if otherwise == "hangs" { 2 } else { 20 });
+    let rule = Startup {
+        name: "without_key".into(),
+        serve,
+        changed: Vec::new(),
+        starts,
+    };
+    let found = rule.check(&format!("http://127.0.0.1:{port}")).await;
+    assert!(is_free(port), "nothing of it is left");
+    found.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_must_not_start_ends_with_an_error() {
+    if !has_python() {
+        return;
+    }
+    assert_eq!(startup("fails", None, false).await, None);
+    assert_eq!(
+        startup("ends", None, false).await,
+        Some(Misstart::EndedWell)
+    );
+    assert_eq!(startup("hangs", None, false).await, Some(Misstart::Hangs));
+    assert_eq!(
+        startup("serves", None, false).await,
+        Some(Misstart::Listens)
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_must_start_is_ready() {
+    if !has_python() {
+        return;
+    }
+    assert_eq!(startup("fails", Some("k"), true).await, None);
+    let failed = startup("fails", None, true).await;
+    assert!(
+        matches!(&failed, Some(Misstart::Failed(what)) if what.contains("APP_KEY is not set")),
+        "{failed:?}"
+    );
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::internals;
 use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
 use crate::drive::history::Response;
 use crate::generate::{Delivery, Effect, Fault, Step};
@@ -315,6 +316,8 @@ impl Judge {
         let definition = &model.rules[step.action.rule];
         self.begin(step.id, &step.action);
         self.outcomes.push((step.id, step.action.rule, None));
+        let place = definition.span.start;
+        self.internals(&definition.name, place, response, event);
         // What is no JSON cannot be taken for a proper request. A field too many can.
         let proper = step.delivery.effect() == Effect::Perhaps && response.status < 400;
         if proper || (400..500).contains(&response.status) {
@@ -414,6 +417,7 @@ impl Judge {
         let rule = &model.rules[action.rule];
         let place = rule.span.start;
         self.conforms(&rule.name, place, &rule.request, response, event);
+        self.internals(&rule.name, place, response, event);
         let made: Vec<Handle> = self.guarded.iter().map(|guarded| guarded.owner).collect();
         let made: Vec<Handle> = made.into_iter().filter(|h| h.step == step.id).collect();
         let actor = action.actor.handle();
@@ -587,6 +591,8 @@ impl Judge {
                 false => picks,
             };
             self.report(id, finding, None, Some(event), place, touched);
+            let place = definition.span.start;
+            self.internals(&definition.name, place, response, event);
             return;
         };
         self.outcomes.push((step, rule, Some(outcome)));
@@ -650,6 +656,8 @@ impl Judge {
             action.actor.handle(),
             &applied.touched,
         );
+        let place = definition.span.start;
+        self.internals(&definition.name, place, response, event);
         self.mirror_invariants();
     }
 
@@ -933,6 +941,7 @@ impl Judge {
                 invariant.span.start,
                 touched,
             );
+            self.internals(&invariant.name, invariant.span.start, response, event);
             return;
         }
         if let Some(read) = &invariant.read {
@@ -997,6 +1006,7 @@ impl Judge {
             asked_by,
             &[],
         );
+        self.internals(&invariant.name, invariant.span.start, response, event);
     }
 
     /// Forgets what is waited for in vain: what is gone, is tainted, or no longer has to come true.
@@ -1070,6 +1080,19 @@ impl Judge {
                 rule: rule.to_owned(),
             };
             let finding = Finding::Undescribed(mismatch);
+            self.report(id, finding, None, Some(event), place, Vec::new());
+        }
+    }
+
+    /// Looks at what an error answer shows of the server's inside. It has no bearing on the state.
+    fn internals(&mut self, rule: &str, place: usize, response: &Response, event: usize) {
+        if self.racing || response.status < 400 || !self.model.has_builtin("leaks_internals") {
+            return;
+        }
+        if let Some((what, evidence)) = internals::shown(&response.text()) {
+            let rule = rule.to_owned();
+            let id = CheckId::Internals { rule };
+            let finding = Finding::Internals { what, evidence };
             self.report(id, finding, None, Some(event), place, Vec::new());
         }
     }

@@ -1,11 +1,15 @@
 //! Checking: whether what came back fits the rules, after every step.
 
+mod access;
+mod internals;
 mod judge;
 pub mod linear;
 mod order;
 pub mod violation;
 mod worlds;
 
+pub use access::{Access, Cell, Identity};
+pub use internals::Internal;
 pub use judge::{Aftermath, Due, Expectation, Pending, Reached, names_of};
 pub use order::Ran;
 pub use violation::{CheckId, Contradiction, Dispute, Finding, Parts, Violation};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::internals::Internal;
 use crate::model::Model;
 use crate::model::expression::EvalError;
 use crate::model::mirror::Mirror;
@@ -84,6 +85,11 @@ pub enum CheckId {
         /// The kind and the field of the secret.
         field: String,
     },
+    /// An error answer that shows how the server is made.
+    Internals {
+        /// The rule, or the invariant whose read it answered.
+        rule: String,
+    },
     /// A private value in an answer to somebody else.
     Isolation {
         /// The rule or the invariant whose answer shows it.
@@ -109,6 +115,7 @@ impl CheckId {
             CheckId::Key { rule } => format!("idempotency_key.{rule}"),
             CheckId::Recovers { rule } => format!("recovers.{rule}"),
             CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
+            CheckId::Internals { rule } => format!("leaks_internals.{rule}"),
             CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
         };
         let mut slug = String::new();
@@ -150,6 +157,7 @@ impl fmt::Display for CheckId {
             CheckId::Key { rule } => write!(f, "idempotency key: {rule}"),
             CheckId::Recovers { rule } => write!(f, "recovers: {rule}"),
             CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
+            CheckId::Internals { rule } => write!(f, "leaks_internals: {rule}"),
             CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
         }
     }
@@ -200,6 +208,13 @@ pub enum Finding {
     },
     /// The answer is none that the API describes.
     Undescribed(Mismatch),
+    /// An error answer shows something of the server's inside.
+    Internals {
+        /// What it is.
+        what: Internal,
+        /// The part of the answer that tells.
+        evidence: String,
+    },
     /// A value was shown that must not be.
     Shown {
         /// Whose.

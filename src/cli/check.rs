@@ -154,8 +154,9 @@ fn reason(model: &Model, rule: usize, outcome: Outcome, ever: &[bool]) -> String
             "no plan tried it with a deleted {}",
             model.kind(definition.picks[n].kind).name
         ),
-        Outcome::Absent(_) | Outcome::Unauthenticated | Outcome::Invalid(_) => {
-            "more seeds or more steps would get there".into()
-        }
+        Outcome::Absent(_)
+        | Outcome::Unauthenticated
+        | Outcome::OtherKind
+        | Outcome::Invalid(_) => "more seeds or more steps would get there".into(),
     }
 }

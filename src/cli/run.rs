@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Show each counterexample as curl commands, too
     #[arg(long)]
     curl: bool,
+    /// Show as whom each rule was tried, and what came of it
+    #[arg(long)]
+    access: bool,
     /// Write what was sent and answered, as JSON Lines that `gainsay judge` reads
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -53,6 +56,7 @@ const OUT_OF_REACH: &str =
 pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, Failure> {
     let model = Arc::new(load(&arguments.path.model, terminal)?);
     let generate = arguments.plans.generate(&model)?;
+    let misstarts = arguments.target.startup(terminal).await?;
     let ready = arguments.target.ready(&model, generate, terminal).await?;
     let result = drive(
         arguments,
@@ -64,7 +68,10 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     )
     .await;
     ready.stop().await?;
-    result
+    match (result?, misstarts) {
+        (ending, 0) => Ok(ending),
+        _ => Ok(Ending::Violations),
+    }
 }
 
 async fn drive(
@@ -98,6 +105,9 @@ async fn drive(
             terminal.print(&report::curl(model, found, url));
         }
         keep(model, found, &arguments.snapshots, terminal)?;
+    }
+    if arguments.access {
+        terminal.print(&report::access(model, &report.access, terminal.style()));
     }
     terminal.print(&report::summary(
         model,
@@ -177,6 +187,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         requests: report.requests,
         elapsed: report.elapsed,
         coverage: report.coverage.clone(),
+        access: report.access.totals(),
         skipped_steps: report.skipped,
         inconclusive: report.inconclusive,
         unanswered: report.unanswered,

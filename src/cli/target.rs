@@ -15,6 +15,7 @@ use crate::drive::{
 };
 use crate::generate::{self, Fault, LinkName, start};
 use crate::model::Model;
+use crate::report;
 use crate::run::{NO_LINKS, NO_PROCESS, Runner, Source};
 
 /// Options of every command that talks to a server.
@@ -41,7 +42,13 @@ pub(super) struct TargetOptions {
     /// How long one request may take
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Send no X-Gainsay-Run header, which marks what is sent
+    #[arg(long)]
+    no_run_header: bool,
 }
+
+/// The header that marks every request of a run, so that what it leaves behind can be found.
+const RUN_HEADER: &str = "X-Gainsay-Run";
 
 /// A server that is there, and what is needed to drive it.
 pub(super) struct Ready {
@@ -75,6 +82,26 @@ impl From<ConfigError> for Failure {
 }
 
 impl TargetOptions {
+    /// Whether the server takes changes of its environment as its target's start-up rules say; the rules that it does
+    /// not keep to.
+    pub async fn startup(&self, terminal: &Terminal) -> Result<usize, Failure> {
+        let Some(name) = &self.target else {
+            return Ok(0);
+        };
+        let config = Config::load(&self.config)?;
+        let target = config.target(name)?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let mut broken = 0;
+        for rule in target.startup(&environment)? {
+            terminal.note(&format!("start-up rule {}", rule.name));
+            let found = rule.check(&target.url).await;
+            let found = found.map_err(|e| Failure::Harness(e.to_string()))?;
+            terminal.print(&report::startup(&rule, found.as_ref(), terminal.style()));
+            broken += usize::from(found.is_some());
+        }
+        Ok(broken)
+    }
+
     /// The runner for this target; starts the server where that is ours to do.
     pub async fn ready(
         &self,
@@ -94,7 +121,8 @@ impl TargetOptions {
             ..Limits::default()
         };
         let environment = |name: &str| std::env::var(name).ok();
-        let (url, headers, allow_remote, mirror, sources) = match (&self.url, &self.target) {
+        let mut marked = true;
+        let (url, mut headers, allow_remote, mirror, sources) = match (&self.url, &self.target) {
             (Some(url), _) => {
                 // Somebody else's machine is not hit as fast as it goes, unless somebody says so.
                 if self.allow_remote && !is_loopback_url(url) {
@@ -107,6 +135,7 @@ impl TargetOptions {
             (None, Some(name)) => {
                 let config = Config::load(&self.config)?;
                 let target = config.target(name)?;
+                marked = target.run_header;
                 limits.timeout = target.timeout;
                 limits.rate = self.rate.or(target.rate);
                 generate.accounts = target.accounts(model)?;
@@ -156,6 +185,14 @@ impl TargetOptions {
         };
         if let Some(timeout) = self.timeout {
             limits.timeout = timeout;
+        }
+        let named = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case(RUN_HEADER));
+        if marked && !self.no_run_header && !named {
+            let run = uuid::Uuid::new_v4().simple().to_string();
+            terminal.note(&format!("every request carries {RUN_HEADER}: {run}"));
+            headers.push((RUN_HEADER.to_owned(), run));
         }
         let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?;
         let mut runner = Runner::new(model.clone(), client.clone(), mirror);

@@ -20,6 +20,7 @@ use super::hooks::Hooks;
 use super::link::LinkConfig;
 use super::plugin::PluginConfig;
 use super::process::Serve;
+use super::startup::Startup;
 use crate::generate::{LinkName, start};
 use crate::model::diagnostics::guess;
 use crate::model::mirror::Mirror;
@@ -121,11 +122,23 @@ pub struct Target {
     pub toxiproxy: Option<Url>,
     /// The program that makes faults of its own.
     pub injector: Option<PluginConfig>,
+    /// Whether `X-Gainsay-Run` marks every request.
+    pub run_header: bool,
     /// The commands that do things to a server which gainsay does not start.
     pub hooks: Option<Hooks>,
     serve: Option<Serve>,
     environment: Vec<(String, Secret)>,
+    startup: Vec<StartupRule>,
     file: Arc<Source>,
+}
+
+/// How the server must take a change of its environment.
+#[derive(Clone, Debug)]
+struct StartupRule {
+    name: String,
+    env: Vec<(String, Secret)>,
+    unset: Vec<String>,
+    starts: bool,
 }
 
 /// An account that exists at a target: a principal that no rule has to create.
@@ -291,6 +304,33 @@ impl Target {
             env: resolved(&self.environment, environment)?,
             ..serve.clone()
         }))
+    }
+
+    /// How the server must take changes of its environment, in the order of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Variable`].
+    pub fn startup(
+        &self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<Startup>, ConfigError> {
+        let Some(serve) = self.serve(environment)? else {
+            return Ok(Vec::new());
+        };
+        let rules = self.startup.iter().map(|rule| {
+            let mut serve = serve.clone();
+            serve.env.retain(|(name, _)| !rule.unset.contains(name));
+            serve.env.extend(resolved(&rule.env, environment)?);
+            serve.unset.clone_from(&rule.unset);
+            Ok(Startup {
+                name: rule.name.clone(),
+                serve,
+                changed: rule.env.iter().map(|(name, _)| name.clone()).collect(),
+                starts: rule.starts,
+            })
+        });
+        rules.collect()
     }
 
     /// How many accounts of which kinds a plan can count on, in the order of the model's kinds.

@@ -13,6 +13,7 @@ mod plugin;
 mod process;
 mod relay;
 mod render;
+mod startup;
 pub mod symbols;
 mod toxiproxy;
 
@@ -24,4 +25,5 @@ pub use link::{Link, LinkConfig};
 pub use plugin::{Plugin, PluginConfig};
 pub use process::{Ready, Run, Serve, ServeError, Server};
 pub use render::{RenderError, Renderer};
+pub use startup::{Misstart, Startup};
 pub use toxiproxy::Toxiproxy;

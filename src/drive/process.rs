@@ -41,6 +41,9 @@ const KEPT_LINES: usize = 200;
 /// How many lines of its log an error shows.
 const SHOWN_LINES: usize = 12;
 
+/// How a process that found nothing wrong is said to have ended.
+pub(super) const ENDED_WELL: &str = "exit code 0";
+
 /// Reads until gainsay is gone, however it went, and then kills the server's group: `Drop` does not run on SIGKILL, on
 /// abort and on `exit`. (dash wants `-s KILL`; it does not take `-KILL --`.)
 const GUARD: &str = r#"trap '' HUP INT TERM; read -r _ || kill -s KILL -- "-$1""#;
@@ -53,6 +56,8 @@ pub struct Serve {
     /// The environment beside gainsay's own; the values may be secret.
     #[debug("{:?}", env.iter().map(|(name, _)| name).collect::<Vec<_>>())]
     pub env: Vec<(String, String)>,
+    /// What it does not get of gainsay's environment.
+    pub unset: Vec<String>,
     /// Where it is run.
     pub directory: PathBuf,
     /// What must answer before it counts as ready; nothing means that its port accepts connections.
@@ -520,8 +525,11 @@ impl Running {
         let out = out.map_err(unwritable)?;
         let err = out.try_clone().map_err(unwritable)?;
         let mut command = serve.run.command();
+        command.envs(serve.env.iter().map(|(name, value)| (name, value)));
+        for name in &serve.unset {
+            command.env_remove(name);
+        }
         let mut leader = command
-            .envs(serve.env.iter().map(|(name, value)| (name, value)))
             .current_dir(&serve.directory)
             .stdin(Stdio::null())
             .stdout(out)
@@ -691,6 +699,7 @@ mod tests {
         let serve = Serve {
             run: Run::Shell("true".into()),
             env: vec![("TOKEN".into(), "hidden".into())],
+            unset: Vec::new(),
             directory: ".".into(),
             ready: None,
             ready_within: Duration::from_secs(1),

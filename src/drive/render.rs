@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::history::{Body, Request};
-use crate::model::action::{Action, Actor, Picked};
+use crate::model::action::{Action, Actor, Forgery, Picked};
 use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Expression, Names, Scope};
 use crate::model::mirror::Mirror;
@@ -135,11 +135,15 @@ impl Renderer {
         }
         let mut request = self.render(&rule.request, &mirror, &names, &keys, &action.args)?;
         if let Some(auth) = &rule.auth {
-            self.authorize(&mut request, auth, &mirror, &names, false)?;
+            self.authorize(&mut request, auth, &mirror, &names, None)?;
         }
         match action.actor {
-            Actor::Entity(handle) => self.credentials(&mut request, &mirror, handle, false)?,
-            Actor::Forged(handle) => self.credentials(&mut request, &mirror, handle, true)?,
+            Actor::Entity(handle) | Actor::Other(handle) => {
+                self.credentials(&mut request, &mirror, handle, None)?;
+            }
+            Actor::Forged(handle, forgery) => {
+                self.credentials(&mut request, &mirror, handle, Some(forgery))?;
+            }
             Actor::Anyone | Actor::Nobody => {}
         }
         Ok(request)
@@ -168,7 +172,7 @@ impl Renderer {
             let value = self.eval(by, mirror, &names, "by")?;
             asks = handles(&value).into_iter().find(|h| mirror.is_live(*h));
             match asks {
-                Some(handle) => self.credentials(&mut request, mirror, handle, false)?,
+                Some(handle) => self.credentials(&mut request, mirror, handle, None)?,
                 None => return Ok(None),
             }
         }
@@ -331,7 +335,7 @@ impl Renderer {
         request: &mut Request,
         mirror: &Mirror,
         handle: Handle,
-        forged: bool,
+        forged: Option<Forgery>,
     ) -> Result<(), RenderError> {
         let Some(auth) = &self.model.kind(handle.kind).auth else {
             return Ok(());
@@ -347,11 +351,11 @@ impl Renderer {
         auth: &Auth,
         mirror: &Mirror,
         names: &Names,
-        forged: bool,
+        forged: Option<Forgery>,
     ) -> Result<(), RenderError> {
         let forge = |text: String| match forged {
-            true => forgery(&text),
-            false => text,
+            Some(forgery) => forge(&text, forgery),
+            None => text,
         };
         for (name, value) in self.pairs(&auth.headers, mirror, names, "auth")? {
             request.headers.push((name, forge(value)));
@@ -370,24 +374,23 @@ impl Renderer {
         if let Some((user, password)) = &auth.basic {
             let user = self.template(user, mirror, names, "auth")?;
             let password = self.template(password, mirror, names, "auth")?;
-            let pair = format!(
-                "{}:{}",
-                self.text(&user, mirror),
-                self.text(&password, mirror)
-            );
             let value = match forged {
-                // A wrong password is another user to some servers; this is a user to none.
-                true => "Basic not-base64!".to_owned(),
-                false => format!("Basic {}", STANDARD.encode(pair)),
+                Some(Forgery::Malformed) => "Basic not-base64!".to_owned(),
+                _ => {
+                    let password = forge(self.text(&password, mirror));
+                    let pair = format!("{}:{password}", self.text(&user, mirror));
+                    format!("Basic {}", STANDARD.encode(pair))
+                }
             };
             request.headers.push(("Authorization".into(), value));
         }
         if let Some(token) = &auth.bearer {
             let token = self.template(token, mirror, names, "auth")?;
-            let token = forge(self.text(&token, mirror));
-            request
-                .headers
-                .push(("Authorization".into(), format!("Bearer {token}")));
+            let value = match forged {
+                Some(Forgery::Malformed) => MALFORMED.to_owned(),
+                _ => format!("Bearer {}", forge(self.text(&token, mirror))),
+            };
+            request.headers.push(("Authorization".into(), value));
         }
         Ok(())
     }
@@ -486,14 +489,26 @@ fn never(like: &str, salt: u64) -> String {
         .collect()
 }
 
-/// A credential of the same shape that is nobody's.
-fn forgery(credential: &str) -> String {
+/// What no server takes for credentials.
+const MALFORMED: &str = "~ not a credential ~";
+
+/// A credential that is made from another one, and nobody's.
+fn forge(credential: &str, forgery: Forgery) -> String {
     // The scheme in front of a token (`Bearer x`, `ApiKey x`) is kept.
     let (scheme, token) = match credential.split_once(' ') {
         Some((scheme, token)) => (format!("{scheme} "), token),
         None => (String::new(), credential),
     };
-    format!("{scheme}{}", never(token, 77))
+    match forgery {
+        Forgery::Unknown => format!("{scheme}{}", never(token, 77)),
+        Forgery::Truncated => format!("{scheme}{}", truncated(token)),
+        Forgery::Malformed => MALFORMED.to_owned(),
+    }
+}
+
+/// The first half of a secret.
+pub(super) fn truncated(secret: &str) -> String {
+    secret.chars().take(secret.chars().count() / 2).collect()
 }
 
 fn multipart(pairs: &[(String, String)]) -> Body {
@@ -583,8 +598,13 @@ rules:
 
     #[test]
     fn a_forgery_keeps_its_scheme() {
-        let forged = forgery("Bearer dsf_Abc123");
+        let forged = forge("Bearer dsf_Abc123", Forgery::Unknown);
         assert!(forged.starts_with("Bearer "));
         assert_ne!(forged, "Bearer dsf_Abc123");
+        assert_eq!(
+            forge("Bearer dsf_Abc123", Forgery::Truncated),
+            "Bearer dsf_A"
+        );
+        assert_eq!(forge("Bearer dsf_Abc123", Forgery::Malformed), MALFORMED);
     }
 }

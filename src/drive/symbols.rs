@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::render::truncated;
 use crate::generate::{Plan, Step};
 
-use crate::model::action::{Actor, Picked};
+use crate::model::action::{Actor, Forgery, Picked};
 use crate::model::mirror::Mirror;
 use crate::model::template::Template;
 use crate::model::value::{Handle, KindId, Value};
@@ -64,13 +65,23 @@ impl HandleNames {
     /// Who acts, as a name.
     pub fn actor(&self, actor: Actor) -> String {
         match actor {
-            Actor::Entity(handle) => self.get(handle),
+            Actor::Entity(handle) | Actor::Other(handle) => self.get(handle),
             Actor::Anyone => "anyone".into(),
             Actor::Nobody => "nobody (no credentials)".into(),
-            Actor::Forged(handle) => format!(
-                "a stranger (credentials like those of {}, but nobody's)",
-                self.get(handle)
-            ),
+            Actor::Forged(handle, forgery) => {
+                let whose = self.get(handle);
+                match forgery {
+                    Forgery::Unknown => {
+                        format!("a stranger (credentials like those of {whose}, but nobody's)")
+                    }
+                    Forgery::Truncated => {
+                        format!("a stranger (the first half of the credentials of {whose})")
+                    }
+                    Forgery::Malformed => {
+                        "a stranger (credentials of no form that there is)".to_owned()
+                    }
+                }
+            }
         }
     }
 
@@ -122,6 +133,14 @@ impl Symbols {
                         let opaque = text.len() >= SHORTEST
                             && (!word || key && !text.contains(' ') && invented());
                         let marked = !mark.is_empty() && text.contains(mark);
+                        if secret {
+                            // Half of a secret is none, and still nothing to show.
+                            let half = truncated(text);
+                            if half.len() >= SHORTEST {
+                                let symbol = symbol.replace('›', ", half of it›");
+                                table.entry(half).or_insert(symbol);
+                            }
+                        }
                         if secret && !text.is_empty() || opaque && !marked {
                             // What is secret anywhere is called so everywhere.
                             if secret || !table.contains_key(text) {

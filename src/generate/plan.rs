@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::faults::Fault;
-use crate::model::action::{Action, Actor, Picked};
+use crate::model::action::{Action, Picked};
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, Value};
 
@@ -461,11 +461,7 @@ impl Step {
     /// The step with other entities in the place of those that it names, as actor and wherever else.
     pub fn renamed(&self, mut change: impl FnMut(Handle) -> Handle) -> Step {
         let mut step = self.clone();
-        step.action.actor = match step.action.actor {
-            Actor::Entity(handle) => Actor::Entity(change(handle)),
-            Actor::Forged(handle) => Actor::Forged(change(handle)),
-            other => other,
-        };
+        step.action.actor = step.action.actor.renamed(&mut change);
         for pick in &mut step.action.picks {
             if let Picked::Entity(handle) = pick {
                 *handle = change(*handle);
@@ -482,10 +478,7 @@ impl Step {
 
     /// The entities that the step names: who acts, what it is about, and what its arguments refer to.
     pub fn names(&self) -> Vec<Handle> {
-        let mut out: Vec<Handle> = match self.action.actor {
-            Actor::Entity(handle) | Actor::Forged(handle) => vec![handle],
-            Actor::Anyone | Actor::Nobody => Vec::new(),
-        };
+        let mut out: Vec<Handle> = self.action.actor.shows().into_iter().collect();
         out.extend(self.action.picks.iter().filter_map(|p| Picked::handle(*p)));
         for arg in &self.action.args {
             arg.each_entity(&mut |handle| out.push(handle));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::model::action::{Actor, Outcome, Picked};
+use crate::model::action::{Outcome, Picked};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Prediction;
 use crate::model::value::{Handle, KindId, Value};
@@ -188,11 +188,8 @@ pub fn rehearse(model: &Model, mirror: &mut Mirror, plan: &Plan) -> Vec<Option<R
 
 /// Whether everything that the step names was created before.
 pub fn applicable(mirror: &Mirror, step: &Step) -> bool {
-    let actor = match step.action.actor {
-        Actor::Entity(handle) | Actor::Forged(handle) => mirror.get(handle).is_some(),
-        Actor::Anyone | Actor::Nobody => true,
-    };
-    actor
+    let shown = step.action.actor.shows();
+    shown.is_none_or(|handle| mirror.get(handle).is_some())
         && step
             .action
             .picks

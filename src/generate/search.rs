@@ -15,7 +15,7 @@ use crate::model::{By, Rule};
 use super::demand::{Demand, Demands, Want};
 use super::generator::{Goal, Prepared};
 use super::recipe::Hint;
-use super::ways::Way;
+use super::ways::{Impostor, Way};
 
 /// How many expressions are judged at most in one search.
 const PATIENCE: u32 = 40;
@@ -75,6 +75,8 @@ struct Search<'a, 'b> {
     patience: u32,
     /// Some pick is not from its pool, because that depends on one that never was: nothing may be left unknown then.
     strayed: bool,
+    /// Who tries what needs credentials that he has not, if that is decided.
+    impostor: Option<Impostor>,
 }
 
 impl Bow<'_> {
@@ -90,7 +92,7 @@ impl Bow<'_> {
             return self.reach(end, fixed, tries);
         }
         let tries = match way {
-            None | Some(Way::Where(_)) => 1,
+            None | Some(Way::Where(_) | Way::By(_)) => 1,
             Some(_) => tries,
         };
         for _ in 0..tries {
@@ -112,6 +114,7 @@ impl Bow<'_> {
             rule,
             outcome,
             demands,
+            way,
             ..
         } = &prepared.goals[goal];
         let (rule, outcome, demands) = (*rule, *outcome, demands.as_ref()?);
@@ -136,6 +139,10 @@ impl Bow<'_> {
                 Patience::Much => PATIENCE * 5,
             },
             strayed: false,
+            impostor: match way {
+                Some(Way::By(impostor)) => Some(*impostor),
+                _ => None,
+            },
         };
         if !search.actors() {
             return None;
@@ -204,10 +211,16 @@ impl Search<'_, '_> {
             (self.bow.prepared.model).bind_actor(&mut self.names, kind, handle);
             self.actor = Actor::Entity(handle);
             if self.after(0) {
-                // What an unauthenticated attempt is about is picked as its owner would.
-                if self.outcome == Outcome::Unauthenticated {
-                    self.actor = self.impostor(kind, handle);
-                }
+                // What an attempt is about that has no right credentials is picked as its owner would.
+                let actor = match self.outcome {
+                    Outcome::Unauthenticated => self.impostor(kind, handle),
+                    Outcome::OtherKind => self.other_kind(kind),
+                    _ => Some(self.actor),
+                };
+                self.actor = match actor {
+                    Some(actor) => actor,
+                    None => return false,
+                };
                 return true;
             }
             if self.patience == 0 {
@@ -218,20 +231,37 @@ impl Search<'_, '_> {
         false
     }
 
-    /// Nobody, a forgery, or somebody who is gone.
-    fn impostor(&mut self, kind: KindId, handle: Handle) -> Actor {
-        let gone = self
-            .bow
-            .mirror
-            .all(kind)
-            .rev()
-            .find(|(_, record)| record.gone)
-            .map(|(handle, _)| handle);
-        match (self.bow.below(3), gone) {
-            (0, Some(gone)) => Actor::Entity(gone),
-            (1, _) => Actor::Forged(handle),
-            _ => Actor::Nobody,
+    /// Nobody, a forgery, or somebody who is gone: the one that is asked for, if he is there.
+    fn impostor(&mut self, kind: KindId, handle: Handle) -> Option<Actor> {
+        let mut all = self.bow.mirror.all(kind).rev();
+        let gone = all.find(|(_, record)| record.gone);
+        let gone = gone.map(|(handle, _)| handle);
+        let impostor = match self.impostor {
+            Some(impostor) => impostor,
+            None => {
+                let mut all: Vec<Impostor> =
+                    Impostor::all(&self.bow.prepared.model, self.rule).collect();
+                all.retain(|impostor| *impostor != Impostor::Gone || gone.is_some());
+                all[self.bow.below(all.len())]
+            }
+        };
+        match impostor {
+            Impostor::Nobody => Some(Actor::Nobody),
+            Impostor::Forger(forgery) => Some(Actor::Forged(handle, forgery)),
+            Impostor::Gone => gone.map(Actor::Entity),
         }
+    }
+
+    /// A principal of any other kind, if there is one.
+    fn other_kind(&mut self, kind: KindId) -> Option<Actor> {
+        let mut others: Vec<Handle> = Vec::new();
+        for other in self.bow.prepared.model.principals() {
+            if other != kind {
+                others.extend(self.bow.mirror.live(other));
+            }
+        }
+        let choice = self.bow.below(others.len());
+        others.get(choice).map(|other| Actor::Other(*other))
     }
 
     /// Goes on once a position is decided: 0 is the principal, then come the picks, then the arguments.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::value::{Handle, Value};
-use super::{Model, PathPart, Rule, Statuses};
+use super::{By, Model, PathPart, Rule, Statuses};
 
 /// What a principal attempts: a rule, who, about what, and with which arguments.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -41,20 +41,67 @@ impl Action {
 pub enum Actor {
     /// A principal, with his credentials. One that is gone shows credentials that are no longer valid.
     Entity(Handle),
+    /// A principal of another kind than the rule is for, with his own credentials.
+    Other(Handle),
     /// Nobody, by a rule that is for anyone.
     Anyone,
     /// Nobody, where somebody is needed: no credentials at all.
     Nobody,
-    /// Somebody whose credentials look like a principal's and are not.
-    Forged(Handle),
+    /// Somebody whose credentials are made from a principal's and are nobody's.
+    Forged(Handle, Forgery),
+}
+
+/// What is wrong with credentials that are made from a principal's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forgery {
+    /// They are of the same form, and nobody has them.
+    Unknown,
+    /// Half of them is missing.
+    Truncated,
+    /// They are of no form that credentials have.
+    Malformed,
+}
+
+impl Forgery {
+    /// Every one.
+    pub const ALL: [Forgery; 3] = [Forgery::Unknown, Forgery::Truncated, Forgery::Malformed];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Forgery::Unknown => "unknown",
+            Forgery::Truncated => "truncated",
+            Forgery::Malformed => "malformed",
+        }
+    }
 }
 
 impl Actor {
-    /// The principal, if there is one.
+    /// The principal, if there is one of the kind that the rule is for.
     pub fn handle(self) -> Option<Handle> {
         match self {
             Actor::Entity(handle) => Some(handle),
-            Actor::Anyone | Actor::Nobody | Actor::Forged(_) => None,
+            Actor::Other(_) | Actor::Anyone | Actor::Nobody | Actor::Forged(..) => None,
+        }
+    }
+
+    /// Whose credentials are shown, or copied.
+    pub fn shows(self) -> Option<Handle> {
+        match self {
+            Actor::Entity(handle) | Actor::Other(handle) | Actor::Forged(handle, _) => Some(handle),
+            Actor::Anyone | Actor::Nobody => None,
+        }
+    }
+
+    /// The same with somebody else's credentials.
+    #[must_use]
+    pub fn renamed(self, change: impl FnOnce(Handle) -> Handle) -> Actor {
+        match self {
+            Actor::Entity(handle) => Actor::Entity(change(handle)),
+            Actor::Other(handle) => Actor::Other(change(handle)),
+            Actor::Forged(handle, forgery) => Actor::Forged(change(handle), forgery),
+            Actor::Anyone | Actor::Nobody => self,
         }
     }
 }
@@ -92,6 +139,8 @@ pub enum Outcome {
     Gone(usize),
     /// The credentials are missing or not valid.
     Unauthenticated,
+    /// The credentials are those of another kind of principal.
+    OtherKind,
     /// An argument is outside its domain, by its position.
     Invalid(usize),
 }
@@ -108,6 +157,7 @@ impl Outcome {
             Outcome::Absent(n) => format!("absent {}", rule.picks[n].name),
             Outcome::Gone(n) => format!("gone {}", rule.picks[n].name),
             Outcome::Unauthenticated => "unauthenticated".into(),
+            Outcome::OtherKind => "other kind".into(),
             Outcome::Invalid(n) => format!("invalid {}", rule.args[n].name),
         }
     }
@@ -146,10 +196,13 @@ impl Rule {
                 outcomes.push(Outcome::Gone(index));
             }
         }
-        if let super::By::Kind(_) = self.by
-            && !self.unauthenticated.0.is_empty()
-        {
-            outcomes.push(Outcome::Unauthenticated);
+        if let By::Kind(kind) = self.by {
+            if !self.unauthenticated.0.is_empty() {
+                outcomes.push(Outcome::Unauthenticated);
+            }
+            if !self.other_kind.0.is_empty() && model.principals().any(|other| other != kind) {
+                outcomes.push(Outcome::OtherKind);
+            }
         }
         for (index, arg) in self.args.iter().enumerate() {
             if given(&self.invalid, index) && arg.can_be_invalid(self.strict) {

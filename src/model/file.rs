@@ -60,6 +60,7 @@ pub(super) const BUILT_IN: &[&str] = &[
     "conformance",
     "isolation",
     "no_secrets_leaked",
+    "leaks_internals",
     RECOVERS,
 ];
 
@@ -195,6 +196,7 @@ impl Model {
 
 struct Defaults {
     unauthenticated: Statuses,
+    other_kind: Statuses,
     absent: Statuses,
     gone: Option<Statuses>,
     invalid: Statuses,
@@ -206,6 +208,7 @@ impl Default for Defaults {
             |list: &[u16]| Statuses(list.iter().map(|s| StatusRange::Exactly(*s)).collect());
         Defaults {
             unauthenticated: exactly(&[401]),
+            other_kind: exactly(&[401, 403]),
             absent: exactly(&[404]),
             gone: None,
             invalid: exactly(&[400, 422]),
@@ -254,6 +257,7 @@ const RULE_KEYS: &[&str] = &[
     "either",
     "idempotent",
     "unauthenticated",
+    "other_kind",
     "absent",
     "gone",
     "invalid",
@@ -305,12 +309,20 @@ impl File<'_> {
             let fields = self.reader.fields(
                 node,
                 "`defaults`",
-                &["unauthenticated", "absent", "gone", "invalid", "tolerate"],
+                &[
+                    "unauthenticated",
+                    "other_kind",
+                    "absent",
+                    "gone",
+                    "invalid",
+                    "tolerate",
+                ],
             );
             for (key, node) in fields.iter() {
                 let statuses = self.reader.statuses(node);
                 match key.name.as_str() {
                     "unauthenticated" => self.defaults.unauthenticated = statuses,
+                    "other_kind" => self.defaults.other_kind = statuses,
                     "absent" => self.defaults.absent = statuses,
                     "gone" => self.defaults.gone = Some(statuses),
                     "invalid" => self.defaults.invalid = statuses,

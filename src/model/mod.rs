@@ -27,7 +27,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use action::Action;
+use action::{Action, Forgery};
 use domain::Domain;
 use expression::{Expression, Layout};
 use template::Template;
@@ -147,6 +147,18 @@ pub struct Auth {
     pub basic: Option<(Template, Template)>,
     /// A bearer token.
     pub bearer: Option<Template>,
+    /// The server takes credentials that it does not know for those of somebody new.
+    pub strangers: bool,
+}
+
+impl Auth {
+    /// What a server cannot but refuse in the place of these credentials.
+    pub fn forgeries(&self) -> &'static [Forgery] {
+        match self.strangers {
+            true => &[Forgery::Malformed],
+            false => &Forgery::ALL,
+        }
+    }
 }
 
 /// A single value of the mirror.
@@ -209,6 +221,8 @@ pub struct Rule {
     pub idempotent: Option<Idempotence>,
     /// Without valid credentials.
     pub unauthenticated: Statuses,
+    /// With the credentials of another kind of principal.
+    pub other_kind: Statuses,
     /// With an entity that never was, pick by pick.
     pub absent: Vec<Statuses>,
     /// With an entity that is gone, pick by pick.
@@ -221,6 +235,16 @@ pub struct Rule {
     pub tags: Vec<String>,
     /// Values that some lenient servers take are tried as invalid ones, too.
     pub strict: bool,
+}
+
+impl Model {
+    /// The kinds that can act.
+    pub fn principals(&self) -> impl Iterator<Item = KindId> {
+        let kinds = (0..).zip(&self.kinds);
+        kinds
+            .filter(|(_, kind)| kind.auth.is_some())
+            .map(|(index, _)| KindId(index))
+    }
 }
 
 impl Rule {

@@ -194,12 +194,10 @@ impl Model {
         let rule = &self.rules[action.rule];
         let mut failing = Vec::new();
         if let By::Kind(_) = rule.by {
-            let valid = match action.actor {
-                Actor::Entity(handle) => mirror.is_live(handle),
-                _ => false,
-            };
-            if !valid {
-                failing.push(Outcome::Unauthenticated);
+            match action.actor {
+                Actor::Entity(handle) if mirror.is_live(handle) => {}
+                Actor::Other(handle) if mirror.is_live(handle) => failing.push(Outcome::OtherKind),
+                _ => failing.push(Outcome::Unauthenticated),
             }
         }
         for (index, pick) in action.picks.iter().enumerate() {
@@ -226,6 +224,7 @@ impl Model {
             Outcome::Absent(n) => &rule.absent[n],
             Outcome::Gone(n) => &rule.gone[n],
             Outcome::Unauthenticated => &rule.unauthenticated,
+            Outcome::OtherKind => &rule.other_kind,
             Outcome::Invalid(n) => &rule.invalid[n],
         }
     }

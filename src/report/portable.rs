@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::paint::is_unsafe;
 use crate::generate::{Delivery, Lane, Plan, Step};
-use crate::model::action::{Action, Actor, Picked};
+use crate::model::action::{Action, Actor, Forgery, Picked};
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Model};
 
@@ -97,10 +97,12 @@ pub(super) fn write(model: &Model, plan: &Plan) -> PortablePlan {
 pub(super) fn write_step(model: &Model, step: &Step) -> PortableStep {
     let rule = &model.rules[step.action.rule];
     let by = match step.action.actor {
-        Actor::Entity(handle) => write_handle(model, handle),
+        Actor::Entity(handle) | Actor::Other(handle) => write_handle(model, handle),
         Actor::Anyone => "anyone".to_owned(),
         Actor::Nobody => "nobody".to_owned(),
-        Actor::Forged(handle) => format!("forged {}", write_handle(model, handle)),
+        Actor::Forged(handle, forgery) => {
+            format!("{} {}", forgery.word(), write_handle(model, handle))
+        }
     };
     let picks = rule
         .picks
@@ -290,15 +292,21 @@ pub(super) fn read_step(model: &Model, step: &PortableStep) -> Result<Step, Plan
         ("anyone", By::Anyone) => Actor::Anyone,
         ("nobody", By::Kind(_)) => Actor::Nobody,
         (text, By::Kind(kind)) => {
-            let (forged, name) = match text.strip_prefix("forged ") {
-                Some(name) => (true, name),
-                None => (false, text),
+            let (forgery, name) = match text.split_once(' ') {
+                Some((word, name)) => {
+                    let mut all = Forgery::ALL.into_iter();
+                    let forgery = all.find(|forgery| forgery.word() == word);
+                    let forgery = forgery.ok_or_else(|| malformed("who acts", text, at))?;
+                    (Some(forgery), name)
+                }
+                None => (None, text),
             };
             let handle = read_handle(model, name, at)?;
-            match (handle.kind == kind, forged) {
+            match (handle.kind == kind, forgery) {
+                (true, Some(forgery)) => Actor::Forged(handle, forgery),
+                (true, None) => Actor::Entity(handle),
+                (false, None) if model.kind(handle.kind).auth.is_some() => Actor::Other(handle),
                 (false, _) => return Err(malformed("who acts", text, at)),
-                (true, true) => Actor::Forged(handle),
-                (true, false) => Actor::Entity(handle),
             }
         }
         (text, By::Anyone) => return Err(malformed("who acts", text, at)),

@@ -78,6 +78,7 @@ fn why(scene: &Scene<'_>, rule: &Rule, outcome: Outcome) -> String {
         Outcome::Absent(n) => format!("because the {} never was", rule.picks[n].name),
         Outcome::Gone(n) => format!("because the {} is gone", rule.picks[n].name),
         Outcome::Unauthenticated => "because the credentials are missing or not valid".to_owned(),
+        Outcome::OtherKind => "because the credentials are those of another kind".to_owned(),
         Outcome::Invalid(n) => {
             let arg = &rule.args[n];
             format!(
@@ -124,6 +125,15 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
             api: "it answers something else than its description promises, and clients are made from that.".to_owned(),
             model: "the description that `openapi` names is wrong or of another version: correct it, or switch the \
                     check off: `builtin: { conformance: false }`."
+                .to_owned(),
+            edit: None,
+        },
+        Finding::Internals { what, .. } => Readings {
+            api: format!(
+                "what it shows, {what}, helps an attacker and no client: it belongs in its log, and the answer should say \
+                 what the client can do."
+            ),
+            model: "if that is said on purpose, switch the check off: `builtin: { leaks_internals: false }`."
                 .to_owned(),
             edit: None,
         },
@@ -221,13 +231,21 @@ fn status(scene: &Scene<'_>, observed: u16) -> Readings {
             (change, None)
         }
         Outcome::Invalid(n) => (by_name("invalid", rule, &rule.args[n].name, observed), None),
-        Outcome::Unauthenticated => (
-            format!(
-                "write `unauthenticated: {observed}` in the rule `{}`, or under `defaults` for all rules.",
+        Outcome::Unauthenticated | Outcome::OtherKind => {
+            let key = match first {
+                Outcome::OtherKind => "other_kind",
+                _ => "unauthenticated",
+            };
+            let (what, why) = match accepted {
+                true => ("[]".to_owned(), "which is not tried, "),
+                false => (observed.to_string(), ""),
+            };
+            let change = format!(
+                "write `{key}: {what}`, {why}in the rule `{}`, or under `defaults` for all rules.",
                 rule.name
-            ),
-            None,
-        ),
+            );
+            (change, None)
+        }
     };
     Readings {
         api,

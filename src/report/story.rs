@@ -73,6 +73,9 @@ pub(super) fn headline(id: &CheckId) -> String {
             format!("{rule} takes the idempotency key of another request")
         }
         CheckId::Secret { rule, field } => format!("{rule} shows a secret: {field}"),
+        CheckId::Internals { rule } => {
+            format!("an error answer of {rule} shows the server's inside")
+        }
         CheckId::Isolation { rule, field } => format!("{rule} shows what is private: {field}"),
     }
 }
@@ -165,6 +168,9 @@ impl Teller<'_> {
             CheckId::Secret { field, .. } => {
                 format!("{field} is a secret (no_secrets_leaked); it was shown by")
             }
+            CheckId::Internals { rule } => format!(
+                "An error answer says what is wrong, and not how the server is made (leaks_internals), at {rule}"
+            ),
             CheckId::Isolation { field, .. } => {
                 format!("{field} is private (isolation); it was shown by")
             }
@@ -378,6 +384,10 @@ impl Teller<'_> {
                 let label = format!("within {}", duration(*within));
                 out.push_str(&self.claim(&label, claim, parts));
             }
+            Finding::Internals { what, evidence } => {
+                let text = format!("the answer shows {what}: {}", scene.text(evidence));
+                out.push_str(&self.pair("came", &text));
+            }
             Finding::Shown { owner, field, to } => {
                 let to = to.map_or("anybody who asks".to_owned(), |to| scene.names.get(to));
                 let owner = scene.names.get(*owner);
@@ -413,6 +423,7 @@ impl Teller<'_> {
             | CheckId::ServerError { rule: name }
             | CheckId::Conformance { rule: name }
             | CheckId::Secret { rule: name, .. }
+            | CheckId::Internals { rule: name }
             | CheckId::Isolation { rule: name, .. },
         ) = (scene.shown_by(), &violation.id)
         else {

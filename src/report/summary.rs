@@ -29,6 +29,8 @@ pub struct Summary {
     pub elapsed: Duration,
     /// How often each outcome was reached.
     pub coverage: Coverage,
+    /// How many pairs of a rule and somebody to try it there are, and how many were tried.
+    pub access: (usize, usize),
     /// Steps that were not sent, since what they needed was not there or not predicted any more.
     pub skipped_steps: u64,
     /// Plans that could not be judged.
@@ -165,6 +167,10 @@ fn outcomes(model: &Model, s: &Summary, style: Style) -> String {
     }
     let (all, reached) = s.coverage.totals();
     out.push_str(&format!("  {reached} of {all} outcomes were reached.\n"));
+    let (all, tried) = s.access;
+    out.push_str(&format!(
+        "  {tried} of {all} pairs of a rule and somebody to try it were tried (`gainsay run --access` shows them).\n"
+    ));
     out
 }
 
@@ -311,6 +317,7 @@ mod tests {
             requests: 21_340,
             elapsed: Duration::from_millis(41_200),
             coverage: Coverage::new(model),
+            access: (12, 9),
             skipped_steps: 0,
             inconclusive: 0,
             unanswered: 0,

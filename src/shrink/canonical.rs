@@ -167,23 +167,19 @@ impl Reducer<'_> {
         };
         for index in 0..kept.steps.len() {
             let action = kept.steps[index].action.clone();
-            if let (Actor::Forged(_), Keep::Outcomes | Keep::Last) = (action.actor, keep) {
+            if let (Actor::Forged(..), Keep::Outcomes | Keep::Last) = (action.actor, keep) {
                 // No credentials are simpler than wrong ones.
                 let mut action = action.clone();
                 action.actor = Actor::Nobody;
                 self.swap_action(&mut kept, index, action, &deeds, keep);
             }
-            if let Actor::Entity(current) | Actor::Forged(current) = kept.steps[index].action.actor
-            {
+            if let Some(current) = kept.steps[index].action.actor.shows() {
                 for (earlier, _) in mirror.all(current.kind) {
                     if earlier >= current {
                         break;
                     }
                     let mut action = kept.steps[index].action.clone();
-                    action.actor = match action.actor {
-                        Actor::Forged(_) => Actor::Forged(earlier),
-                        _ => Actor::Entity(earlier),
-                    };
+                    action.actor = action.actor.renamed(|_| earlier);
                     if self.swap_action(&mut kept, index, action, &deeds, keep) {
                         break;
                     }

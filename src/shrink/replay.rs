@@ -70,6 +70,7 @@ impl<'a> Search<'a> {
         | CheckId::ServerError { rule: name }
         | CheckId::Conformance { rule: name }
         | CheckId::Secret { rule: name, .. }
+        | CheckId::Internals { rule: name }
         | CheckId::Isolation { rule: name, .. }) = &self.id
         else {
             return None;

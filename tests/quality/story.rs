@@ -124,6 +124,7 @@ fn finding(names: &HandleNames, finding: &Finding) -> String {
         Finding::ServerError { observed } => {
             format!("expected no server error, observed {observed}")
         }
+        Finding::Internals { what, evidence } => format!("the answer shows {what}: {evidence}"),
         Finding::NoOrder(dispute) => format!("no order explains {:?}", dispute.core),
         Finding::Silence { reason } => format!("expected an answer, observed none: {reason}"),
         Finding::Undescribed(mismatch) => {

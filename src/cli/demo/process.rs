@@ -112,6 +112,7 @@ impl Apart {
         Ok(Serve {
             run: Run::Program(program.display().to_string(), arguments),
             env: Vec::new(),
+            unset: Vec::new(),
             directory: ".".into(),
             ready: Some(Ready {
                 method: "GET".into(),

@@ -13,7 +13,9 @@ use reqwest::header::{HeaderName, HeaderValue};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Account, Config, ConfigError, Origin, REMOTE_RATE, Secret, Source, Target};
+use super::{
+    Account, Config, ConfigError, Origin, REMOTE_RATE, Secret, Source, StartupRule, Target,
+};
 use crate::drive::client::{Limits, is_loopback};
 use crate::drive::hooks::Hooks;
 use crate::drive::link::LinkConfig;
@@ -43,7 +45,12 @@ const TARGET_KEYS: &[&str] = &[
     "toxiproxy",
     "hooks",
     "injector",
+    "startup",
+    "run_header",
 ];
+
+/// The keys of a start-up rule.
+const STARTUP_KEYS: &[&str] = &["env", "unset", "starts"];
 
 /// The commands that `hooks` may hold.
 const HOOKS: &[&str] = &["crash", "stop", "restart", "pause", "resume"];
@@ -57,6 +64,7 @@ const PLAIN_KEYS: &[&str] = &[
     "directory",
     "ready",
     "ready_within",
+    "run_header",
 ];
 
 pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -141,8 +149,10 @@ impl Reader {
             toxiproxy: None,
             injector: None,
             hooks: None,
+            run_header: true,
             serve: None,
             environment: Vec::new(),
+            startup: Vec::new(),
             file: self.file.clone(),
         };
         let mut url = None;
@@ -153,6 +163,7 @@ impl Reader {
         let mut ready = None;
         let mut ready_within = READY_WITHIN;
         let mut of_serve = Vec::new();
+        let mut of_startup = None;
         for entry in entries(table) {
             match entry.key {
                 "url" => url = self.url(&entry),
@@ -173,6 +184,11 @@ impl Reader {
                 "toxiproxy" => target.toxiproxy = self.url(&entry),
                 "hooks" => hooks = self.hooks(&entry),
                 "injector" => injector = self.run(&entry),
+                "run_header" => target.run_header = self.flag(&entry),
+                "startup" => {
+                    target.startup = self.startup(&entry);
+                    of_startup = Some(entry.at.clone());
+                }
                 _ => {
                     let known =
                         format!("a target has {}", super::list(TARGET_KEYS.iter().copied()));
@@ -185,6 +201,13 @@ impl Reader {
             if matches!(entry.key, "env" | "directory" | "ready" | "ready_within") {
                 of_serve.push((entry.key.to_owned(), entry.at));
             }
+        }
+        if let Some(at) = of_startup.filter(|_| !table.contains_key("serve")) {
+            self.mistake(
+                at,
+                "`startup` means nothing without `serve`",
+                "add `serve = \"COMMAND\"` to have gainsay start the server, or leave this out",
+            );
         }
         if table.contains_key("serve")
             && let Some((at, _)) = &hooks
@@ -233,11 +256,79 @@ impl Reader {
         target.serve = run.map(|run| Serve {
             run,
             env: Vec::new(),
+            unset: Vec::new(),
             directory,
             ready,
             ready_within,
         });
         Some(target)
+    }
+
+    /// `[target.NAME.startup.without_key]`, with what of the environment is changed, and what must come of it.
+    fn startup(&mut self, entry: &Entry<'_>) -> Vec<StartupRule> {
+        let mut rules = Vec::new();
+        let Some(named) = self.table(
+            entry,
+            "a table of start-up rules, `[target.NAME.startup.without_key]`",
+        ) else {
+            return rules;
+        };
+        for entry in entries(named) {
+            let form = "a table, such as `{ unset = [\"SECRET_KEY\"], starts = false }`";
+            let Some(table) = self.table(&entry, form) else {
+                continue;
+            };
+            let mut rule = StartupRule {
+                name: entry.key.to_owned(),
+                env: Vec::new(),
+                unset: Vec::new(),
+                starts: false,
+            };
+            for part in entries(table) {
+                match part.key {
+                    "env" => rule.env = self.environment(&part),
+                    "unset" => rule.unset = self.variables(&part),
+                    "starts" => rule.starts = self.flag(&part),
+                    _ => {
+                        let known = format!("its keys are {}", STARTUP_KEYS.join(", "));
+                        let help = guess(part.key, STARTUP_KEYS.iter().copied(), &known);
+                        self.unknown(&part, help);
+                    }
+                }
+            }
+            if !table.contains_key("starts") {
+                self.mistake(
+                    entry.at.clone(),
+                    format!("the start-up rule `{}` does not say what must come of it", entry.key),
+                    "add `starts = false` where the server must refuse to start, `starts = true` where it must start",
+                );
+            }
+            if !table.contains_key("env") && !table.contains_key("unset") {
+                self.mistake(
+                    entry.at.clone(),
+                    format!("the start-up rule `{}` changes nothing", entry.key),
+                    "say what of the environment is different: `env = { NAME = \"\" }`, `unset = [\"NAME\"]`",
+                );
+            }
+            rules.push(rule);
+        }
+        rules
+    }
+
+    /// A list of environment variables.
+    fn variables(&mut self, entry: &Entry<'_>) -> Vec<String> {
+        let DeValue::Array(items) = entry.value.get_ref() else {
+            self.wrong_type(entry, "a list of variables, such as `[\"SECRET_KEY\"]`");
+            return Vec::new();
+        };
+        let mut names = Vec::new();
+        for item in items {
+            match item.get_ref().as_str() {
+                Some(name) if is_variable(name) => names.push(name.to_owned()),
+                _ => self.bad_variable(item.span()),
+            }
+        }
+        names
     }
 
     /// `[target.NAME.links.database]`, with where it is and where it leads.

@@ -223,7 +223,14 @@ impl File<'_> {
         let fields = self.reader.fields(
             node,
             "`auth`",
-            &["headers", "query", "cookies", "basic", "bearer"],
+            &[
+                "headers",
+                "query",
+                "cookies",
+                "basic",
+                "bearer",
+                "strangers",
+            ],
         );
         let mut auth = Auth::default();
         for (key, node) in fields.iter() {
@@ -248,6 +255,9 @@ impl File<'_> {
                         .unwrap_or_default();
                 }
                 "bearer" => auth.bearer = self.reader.template(node, env),
+                "strangers" => {
+                    auth.strangers = self.reader.bool(node, "`strangers`").unwrap_or_default();
+                }
                 _ => {
                     let parts = self.reader.fields(node, &what, &["username", "password"]);
                     match (parts.get("username"), parts.get("password")) {

@@ -156,6 +156,10 @@ impl File<'_> {
             Some(node) => self.reader.statuses(node),
             None => self.defaults.unauthenticated.clone(),
         };
+        let other_kind = match fields.get("other_kind") {
+            Some(node) => self.reader.statuses(node),
+            None => self.defaults.other_kind.clone(),
+        };
         let default_absent = self.defaults.absent.clone();
         let absent = self.by_name(&fields, "absent", &pick_names, &default_absent);
         // What is gone answers like what never was, unless the model tells them apart.
@@ -206,6 +210,7 @@ impl File<'_> {
             successes,
             idempotent,
             unauthenticated,
+            other_kind,
             absent,
             gone,
             invalid,
@@ -481,7 +486,10 @@ impl File<'_> {
             .iter()
             .map(|r| (r.name.as_ref(), &r.statuses))
             .chain(rule.successes.iter().map(|s| ("ok", &s.statuses)))
-            .chain(std::iter::once(("unauthenticated", &rule.unauthenticated)))
+            .chain([
+                ("unauthenticated", &rule.unauthenticated),
+                ("other kind", &rule.other_kind),
+            ])
         {
             if statuses.is_any() {
                 self.notes

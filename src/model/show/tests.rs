@@ -169,6 +169,7 @@ After 429 or 503 the same request is sent again; it counts as no outcome.
 - `no_server_errors`: on
 - `isolation`: off
 - `no_secrets_leaked`: on
+- `leaks_internals`: on
 - `recovers`: within 5s
 "#;
     assert_eq!(model.rule_book(), expected);
@@ -309,6 +310,7 @@ Whoever joined.
 - `no_server_errors`: on
 - `isolation`: on
 - `no_secrets_leaked`: on
+- `leaks_internals`: on
 - `recovers`: within 5s
 "##);
 }
