@@ -1,5 +1,7 @@
 //! What a sequence of requests shows of each slip, and not of the sound server.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::super::Slip;
@@ -94,23 +96,25 @@ async fn revoke_cached_lets_a_revoked_key_in() {
     });
 }
 
+/// A name and an address that nobody has.
+fn fresh() -> (String, String) {
+    (name(), format!("{}@example.com", name()))
+}
+
 #[tokio::test]
 async fn user_not_atomic_makes_half_a_user_if_the_client_hangs_up() {
     shows!(Slip::UserNotAtomic, api => {
         let mut half = false;
-        for _ in 0..5 {
-            let name = name();
-            let email = format!("{name}@example.com");
-            let soon = std::time::Duration::from_millis(8);
-            drop(tokio::time::timeout(soon, api.register(&name, &email)).await);
+        for patience in (4..40).step_by(4) {
+            let (name, email) = fresh();
+            let patience = Duration::from_millis(patience);
+            drop(tokio::time::timeout(patience, api.register(&name, &email)).await);
             // Whatever is done by itself is done by then.
-            tokio::time::sleep(soon * 10).await;
-            let named = api.register(&name, "a@example.com").await.0 == 409;
-            let addressed = api.register("a", &email).await.0 == 409;
-            half |= named && !addressed;
-            if half {
-                break;
-            }
+            tokio::time::sleep(Duration::from_millis(80)).await;
+            let (other, address) = fresh();
+            let named = api.register(&name, &address).await.0 == 409;
+            let addressed = api.register(&other, &email).await.0 == 409;
+            half |= named != addressed;
         }
         half
     });
