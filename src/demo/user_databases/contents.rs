@@ -1,7 +1,7 @@
 //! `/contents`: texts that a user keeps. One that is deleted stays in the file, but is gone for everybody.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -116,27 +116,12 @@ async fn create(
     created(shown(&content))
 }
 
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    paging: Result<Query<Paging>, QueryRejection>,
-) -> Answer {
-    let Query(paging) = paging?;
-    paging.check()?;
-    let database = app.engines.of(&caller.user).await?;
-    let mut tx = database.read().await?;
-    let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM contents WHERE NOT is_deleted")
-        .fetch_one(&mut *tx)
-        .await?;
-    let statement = "SELECT id, name, content_type, body FROM contents WHERE NOT is_deleted
+async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Answer {
+    let counted = "SELECT COUNT(*) FROM contents WHERE NOT is_deleted";
+    let listed = "SELECT id, name, content_type, body FROM contents WHERE NOT is_deleted
         ORDER BY rowid LIMIT ? OFFSET ?";
-    let rows: Vec<Content> = sqlx::query_as(statement)
-        .bind(paging.limit())
-        .bind(paging.offset())
-        .fetch_all(&mut *tx)
-        .await?;
-    let items: Vec<Value> = rows.iter().map(shown).collect();
-    ok(paging.page(&items, total))
+    let database = app.engines.of(&caller.user).await?;
+    paging.answer(&database, counted, listed, shown).await
 }
 
 async fn read(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> Answer {

@@ -1,7 +1,7 @@
 //! `/runs`: work that a user has done, from when it waits until it is over, and what happened to it.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -72,26 +72,11 @@ async fn create(
     created(shown(&run))
 }
 
-async fn list(
-    State(app): State<App>,
-    caller: Caller,
-    paging: Result<Query<Paging>, QueryRejection>,
-) -> Answer {
-    let Query(paging) = paging?;
-    paging.check()?;
+async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Answer {
+    let counted = "SELECT COUNT(*) FROM runs";
+    let listed = "SELECT id, name, status FROM runs ORDER BY rowid LIMIT ? OFFSET ?";
     let database = app.engines.of(&caller.user).await?;
-    let mut tx = database.read().await?;
-    let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM runs")
-        .fetch_one(&mut *tx)
-        .await?;
-    let statement = "SELECT id, name, status FROM runs ORDER BY rowid LIMIT ? OFFSET ?";
-    let rows: Vec<Run> = sqlx::query_as(statement)
-        .bind(paging.limit())
-        .bind(paging.offset())
-        .fetch_all(&mut *tx)
-        .await?;
-    let items: Vec<Value> = rows.iter().map(shown).collect();
-    ok(paging.page(&items, total))
+    paging.answer(&database, counted, listed, shown).await
 }
 
 async fn find(tx: &mut Tx, id: &str) -> Result<Run, Refusal> {
