@@ -43,7 +43,7 @@ pub fn kept(name: &str, slip: Option<&str>, more: &[&str]) -> Output {
     let config = format!(
         "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nready = \"GET /health\"\n\
          serve = [{binary:?}, \"demo\", \"{name}\", \"--serve\", \"--port\", \"{port}\", \
-         \"--database\", \"kept.sqlite\"{slip}]\n"
+         \"--database\", \"kept.sqlite\"{slip}]\nenv = {{ ENCRYPTION_KEY = \"a long random text\" }}\n"
     );
     std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
     run(folder.path(), &format!("models/{name}.yaml"), more)
