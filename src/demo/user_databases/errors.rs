@@ -76,8 +76,7 @@ impl Refusal {
                 rejection.status()
             }
             Self::Body(_) | Self::Query(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            // Its own is gone with it; each of them says that the request was none for a websocket.
-            Self::Upgrade(_) => StatusCode::BAD_REQUEST,
+            Self::Upgrade(rejection) => rejection.status(),
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
