@@ -10,6 +10,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::serve::ListenerExt;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -18,6 +23,9 @@ use tokio::task::JoinHandle;
 
 /// How long [`Server::stop`] waits for requests under way, and how long it may take to end whatever else there is.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
+
+/// The most bytes that a body may have which [`read_first`] reads.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// What to serve, and where.
 #[derive(Debug, Clone)]
@@ -70,6 +78,15 @@ pub enum ServeError {
         /// What the database says.
         source: sqlx::Error,
     },
+    /// The server keeps secrets of its users, and has nothing to seal them with.
+    #[error(
+        "{variable} is not set, and without it no secret can be kept; \
+         set it to a long random text: export {variable}=$(openssl rand -hex 32)"
+    )]
+    NoEncryptionKey {
+        /// The environment variable.
+        variable: &'static str,
+    },
 }
 
 /// The file where the data is kept, and its temporary directory if nobody named one.
@@ -83,6 +100,18 @@ pub(super) fn file(
     let directory = tempfile::Builder::new().prefix(prefix).tempdir();
     let directory = directory.map_err(ServeError::Temporary)?;
     Ok((directory.path().join("database.sqlite"), Some(directory)))
+}
+
+/// Reads the body before anything is refused: a client that is still writing would lose the answer to a reset.
+pub(super) async fn read_first(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match to_bytes(body, LARGEST_BODY).await {
+        Ok(bytes) => {
+            next.run(Request::from_parts(parts, Body::from(bytes)))
+                .await
+        }
+        Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+    }
 }
 
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -5,7 +5,9 @@ pub mod agent_service;
 pub mod deep_sci_fi;
 pub mod key_rotation;
 pub mod marketplace;
+pub mod user_databases;
 
+mod answers;
 pub(crate) mod host;
 mod locks;
 mod slips;

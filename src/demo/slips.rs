@@ -95,6 +95,7 @@ macro_rules! slips {
                 self.0 & (1 << slip as u32) != 0
             }
 
+            #[allow(dead_code, reason = "not every server has slips that are asked for together")]
             pub(super) fn any(self, slips: &[Slip]) -> bool {
                 slips.iter().any(|slip| self.has(*slip))
             }

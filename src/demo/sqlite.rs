@@ -27,6 +27,13 @@ pub(super) struct Database {
 impl Database {
     /// Opens the file, and creates it and the tables that are missing.
     pub(super) async fn open(file: &Path, tables: &[&'static str]) -> Result<Self, sqlx::Error> {
+        let database = Self::connect(file).await?;
+        database.create(tables).await?;
+        Ok(database)
+    }
+
+    /// Opens the file, and creates it if it is missing.
+    pub(super) async fn connect(file: &Path) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -34,16 +41,19 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             // What is committed survives the process; only a failure of power takes the last moments.
             .synchronous(SqliteSynchronous::Normal);
-        let database = Self {
+        Ok(Self {
             writers: pool(WRITERS).connect_with(options.clone()).await?,
             readers: pool(READERS).connect_with(options).await?,
-        };
-        let mut tx = database.write().await?;
+        })
+    }
+
+    /// Makes the tables that are missing, all of them or none.
+    pub(super) async fn create(&self, tables: &[&'static str]) -> Result<(), sqlx::Error> {
+        let mut tx = self.write().await?;
         for table in tables {
             sqlx::query(*table).execute(&mut *tx).await?;
         }
-        tx.commit().await?;
-        Ok(database)
+        tx.commit().await
     }
 
     /// A transaction that has the database for itself: what is read and counted in it holds until its commit.

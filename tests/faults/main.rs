@@ -10,4 +10,5 @@ mod plugin;
 mod process;
 mod tls;
 mod toxiproxy;
+mod users;
 mod wire;

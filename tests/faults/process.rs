@@ -43,10 +43,26 @@ pub fn kept(name: &str, slip: Option<&str>, more: &[&str]) -> Output {
     let config = format!(
         "[target.it]\nurl = \"http://127.0.0.1:{port}\"\nready = \"GET /health\"\n\
          serve = [{binary:?}, \"demo\", \"{name}\", \"--serve\", \"--port\", \"{port}\", \
-         \"--database\", \"kept.sqlite\"{slip}]\n"
+         \"--database\", \"kept.sqlite\"{slip}]\nenv = {{ ENCRYPTION_KEY = \"a long random text\" }}\n"
     );
     std::fs::write(folder.path().join("gainsay.toml"), config).expect("written");
     run(folder.path(), &format!("models/{name}.yaml"), more)
+}
+
+/// Each slip of a demo server is found within 25 plans without faults: what is told of it, and the steps that the shortest
+/// plan has.
+pub fn all_are_found(name: &str, slips: &[(&str, &str, usize)]) {
+    for (slip, check, most) in slips {
+        let found = kept(name, Some(slip), &["--seeds", "0..25"]);
+        let told = flat(&found);
+        assert_eq!(found.status.code(), Some(1), "{slip}: {found:?}");
+        assert!(told.contains(check), "{slip}: {told}");
+        let steps = steps(&told);
+        assert!(
+            steps.is_some_and(|steps| steps <= *most),
+            "{slip}: {steps:?} steps: {told}"
+        );
+    }
 }
 
 /// What was told, without its line breaks.

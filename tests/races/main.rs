@@ -7,6 +7,7 @@ mod lost;
 mod marketplace;
 mod seats;
 mod stand_ins;
+mod user_databases;
 
 use std::collections::BTreeSet;
 

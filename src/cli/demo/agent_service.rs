@@ -46,6 +46,8 @@ pub(super) async fn run(
         model: (PATH, MODEL),
         what: "A server of agents",
         races: 0.0,
+        env: Vec::new(),
+        ready: "/health",
         bugs,
     };
     demo.run(arguments, faults, terminal).await

@@ -55,6 +55,8 @@ pub(super) async fn run(
             true => RACE_RATE,
             false => 0.0,
         },
+        env: Vec::new(),
+        ready: "/health",
         bugs,
     };
     demo.run(arguments, faults, terminal).await

@@ -6,6 +6,7 @@ mod deep_sci_fi;
 mod key_rotation;
 mod marketplace;
 mod process;
+mod user_databases;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Api {
     Marketplace,
     /// Keys that are replaced by backups; its bugs lose one or make one too many, some of them only in a crash or a race
     KeyRotation,
+    /// Users with a file each; its bugs let strangers in, or show users what is not theirs
+    UserDatabases,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,6 +91,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         Api::AgentService => agent_service::run(arguments, faults, terminal).await,
         Api::Marketplace => marketplace::run(arguments, faults, terminal).await,
         Api::KeyRotation => key_rotation::run(arguments, faults, terminal).await,
+        Api::UserDatabases => user_databases::run(arguments, faults, terminal).await,
     }
 }
 

@@ -27,6 +27,10 @@ pub(super) struct Apart {
     pub what: &'static str,
     /// The bugs that are planted.
     pub bugs: Vec<&'static str>,
+    /// The environment that the server needs.
+    pub env: Vec<(String, String)>,
+    /// What answers once it is ready.
+    pub ready: &'static str,
     /// Of the steps that change something, so many run against others where nobody says how many.
     pub races: f64,
 }
@@ -111,12 +115,12 @@ impl Apart {
         }
         Ok(Serve {
             run: Run::Program(program.display().to_string(), arguments),
-            env: Vec::new(),
+            env: self.env.clone(),
             unset: Vec::new(),
             directory: ".".into(),
             ready: Some(Ready {
                 method: "GET".into(),
-                path: "/health".into(),
+                path: self.ready.into(),
             }),
             ready_within: READY_WITHIN,
         })

@@ -3,11 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -17,9 +14,6 @@ use super::slips::{Slip, Slips};
 use super::{backups, bindings, errors, keys, pools, proxy};
 use crate::demo::host::{self, GRACE, ServeError, Server};
 use crate::demo::sqlite::Database;
-
-/// The most bytes that a body may have.
-const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// What to serve, and where.
 pub type Config = host::Config<Slip>;
@@ -58,20 +52,8 @@ fn routes(app: App) -> Router {
         .merge(proxy::routes())
         .fallback(errors::unknown_path)
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn(read_first))
+        .layer(from_fn(host::read_first))
         .with_state(app)
-}
-
-/// Reads the body before anything is refused: a client that is still writing would lose the answer to a reset.
-async fn read_first(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match to_bytes(body, LARGEST_BODY).await {
-        Ok(bytes) => {
-            next.run(Request::from_parts(parts, Body::from(bytes)))
-                .await
-        }
-        Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-    }
 }
 
 async fn health() -> Json<Value> {

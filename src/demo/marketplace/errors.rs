@@ -3,21 +3,11 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
+
+pub(super) use crate::demo::answers::{created, no_content, ok};
 
 pub(super) type Answer = Result<Response, Refusal>;
-
-pub(super) fn ok(body: Value) -> Answer {
-    Ok(Json(body).into_response())
-}
-
-pub(super) fn created(body: Value) -> Answer {
-    Ok((StatusCode::CREATED, Json(body)).into_response())
-}
-
-pub(super) fn no_content() -> Answer {
-    Ok(StatusCode::NO_CONTENT.into_response())
-}
 
 /// Why a request was not served.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,100 @@
+//! The user databases: strangers who are let in, users who are mixed up, and half a user whom a client leaves behind who
+//! hangs up. Slips that only requests at once show are with the races.
+
+use std::process::{Command, Output};
+
+use super::process::{all_are_found, flat, kept, steps};
+
+fn users(slip: Option<&str>, more: &[&str]) -> Output {
+    kept("user-databases", slip, more)
+}
+
+/// A slip, what is told of it, and the steps that the shortest plan has.
+const IN_A_SEQUENCE: [(&str, &str, usize); 8] = [
+    (
+        "no_auth_rate_limits",
+        "rate_limit must be refused: unauthenticated",
+        3,
+    ),
+    ("shared_db", "A2_", 6),
+    (
+        "engine_cache_by_prefix",
+        "A5_key_opens_its_account does not hold",
+        2,
+    ),
+    ("username_500", "the server fails at create_user", 2),
+    ("softdelete_name", "create_content_anew must succeed", 4),
+    ("revoke_cached", "must be refused: unauthenticated", 6),
+    // Whoever asks in vain for a websocket hears what a websocket would.
+    (
+        "ws_no_auth",
+        "watch_run_without_websocket must be refused: unauthenticated",
+        4,
+    ),
+    (
+        "ws_no_owner",
+        "watch_run_without_websocket must be refused: A2_own_run",
+        5,
+    ),
+];
+
+#[test]
+fn what_a_sequence_shows_is_found() {
+    all_are_found("user-databases", &IN_A_SEQUENCE);
+}
+
+#[test]
+fn half_a_user_is_found() {
+    let slip = Some("user_not_atomic");
+    let calm = users(slip, &["--seeds", "0..10"]);
+    assert_eq!(calm.status.code(), Some(0), "{}", flat(&calm));
+    let faults = ["--faults", "network", "--fault-rate", "0.5"];
+    let found = users(
+        slip,
+        &[&faults[..], &["--seeds", "0..50", "--fail-fast"]].concat(),
+    );
+    let told = flat(&found);
+    assert_eq!(found.status.code(), Some(1), "{told}");
+    assert!(told.contains("create_user must succeed"), "{told}");
+    assert!(steps(&told).is_some_and(|steps| steps <= 4), "{told}");
+}
+
+#[test]
+fn without_a_slip_the_same_plans_hold() {
+    let faults = ["--faults", "network,process", "--fault-rate", "0.5"];
+    for more in [&[][..], &faults] {
+        let held = users(None, &[more, &["--seeds", "0..10"]].concat());
+        assert_eq!(held.status.code(), Some(0), "{}", flat(&held));
+    }
+}
+
+fn gainsay(arguments: &[&str], encryption_key: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gainsay"))
+        .args(["demo", "user-databases"])
+        .args(arguments)
+        .env("ENCRYPTION_KEY", encryption_key)
+        .output()
+        .expect("it runs")
+}
+
+#[test]
+fn the_demo_needs_no_encryption_key_of_the_users() {
+    let demo = gainsay(&[], "");
+    let told = String::from_utf8_lossy(&demo.stdout);
+    assert_eq!(demo.status.code(), Some(1), "{demo:?}");
+    assert!(told.contains("must be refused: unauthenticated"), "{told}");
+    let without = gainsay(&["--bug", "start_without_key"], "a long random text");
+    let told = String::from_utf8_lossy(&without.stdout);
+    assert!(
+        told.contains("the server fails at save_provider_key"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_server_by_itself_needs_one() {
+    let refused = gainsay(&["--serve"], "");
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("export ENCRYPTION_KEY="), "{told}");
+}
