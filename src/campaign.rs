@@ -12,6 +12,7 @@ use crate::generate::{Coverage, Delivery, Fault, Generator, Plan};
 use crate::model::action::Outcome;
 use crate::run::{PlanRun, Reads, Runner};
 use crate::shrink::{Bounds, Counterexample, Standing, shrink};
+use crate::tidy::Tidied;
 
 /// What a campaign does.
 #[derive(Clone, Debug)]
@@ -106,6 +107,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// As whom each rule was tried.
     pub access: Access,
+    /// What was cleaned up after the plans, if that was to be done.
+    pub tidied: Option<Tidied>,
     /// One for each distinct failure.
     pub counterexamples: Vec<Counterexample>,
     /// Failures that only ever followed another one in their plans, and did not show by themselves.
@@ -235,6 +238,10 @@ pub async fn campaign(
         match &run.broken {
             None if run.confused => report.inconclusive += 1,
             None => report.plans_run += 1,
+            Some(ClientError::Interrupted) => {
+                stop = true;
+                report.stopped_by = Some("it was interrupted".into());
+            }
             Some(ClientError::Exhausted { max }) => {
                 stop = true;
                 report.stopped_by = Some(format!("the budget of {max} requests was used up"));
@@ -267,7 +274,13 @@ pub async fn campaign(
             steps: run.outcomes.len(),
             covered: report.coverage.totals(),
         });
+        if let Some(tidied) = &run.tidied {
+            report.tidied.get_or_insert_default().add(tidied);
+        }
         for (index, violation) in run.violations.iter().enumerate() {
+            if runner.is_stopping() {
+                break;
+            }
             // What is only seen when a plan is over belongs to no step, and so to a failure of that invariant that
             // is known already.
             let known = seen.iter().any(|id| {
@@ -303,6 +316,10 @@ pub async fn campaign(
                 options.bounds,
             )
             .await;
+            // What it came to so far is not all that it would come to.
+            if runner.is_stopping() {
+                break;
+            }
             // A connection may break once for no reason of the server's.
             if found.standing.never() && matches!(violation.finding, Finding::Silence { .. }) {
                 report.unanswered += 1;

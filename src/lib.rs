@@ -23,5 +23,6 @@ pub mod report;
 pub mod run;
 pub mod shrink;
 mod tester;
+pub mod tidy;
 
 pub use tester::{Outcome, TestError, Tester};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,12 +14,13 @@ use crate::drive::{
     Client, ClientError, Disturbance, Injector, InjectorError, Race, Raced, Renderer,
 };
 use crate::generate::{
-    Damage, Delivery, Effect, Fault, LinkName, Plan, Step, rehearse_step, taken,
+    Damage, Delivery, Effect, Fault, Generator, LinkName, Plan, Step, rehearse_step, taken,
 };
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
 use crate::model::{Model, Reuse};
+use crate::tidy::{Tidied, Tidy};
 
 /// Which reads a run makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct PlanRun {
     pub confused: bool,
     /// For each race, from the first byte that was sent of its first branch to the first byte of its last one.
     pub spreads: Vec<Duration>,
+    /// What its clean-up came to, if there was one.
+    pub tidied: Option<Tidied>,
 }
 
 impl PlanRun {
@@ -99,6 +102,8 @@ pub struct Runner {
     process: Option<Source>,
     /// The links that can be broken, by name, and the faults of a program's own.
     sources: BTreeMap<LinkName, Source>,
+    /// What knows how to delete what a plan created, where that is to be done.
+    cleaner: Option<Generator>,
     shared: Arc<Shared>,
 }
 
@@ -116,6 +121,8 @@ struct Shared {
     runs: AtomicU32,
     /// Checks that failed already: later plans seldom try these again, so that what lies deeper is reached.
     known: RwLock<BTreeSet<Known>>,
+    /// Somebody wants it to end: plans are not gone on with.
+    stopping: AtomicBool,
 }
 
 /// So long a server stands still.
@@ -160,10 +167,12 @@ impl Runner {
             start,
             process: None,
             sources: BTreeMap::new(),
+            cleaner: None,
             shared: Arc::new(Shared {
                 salt,
                 runs: AtomicU32::new(0),
                 known: RwLock::new(BTreeSet::new()),
+                stopping: AtomicBool::new(false),
             }),
         }
     }
@@ -179,6 +188,24 @@ impl Runner {
     /// The same with links that can be broken, and faults of a program's own, by name.
     pub fn with_sources(self, sources: BTreeMap<LinkName, Source>) -> Runner {
         Runner { sources, ..self }
+    }
+
+    /// The same with a clean-up at the end of every run.
+    pub fn with_cleanup(self, cleaner: Generator) -> Runner {
+        Runner {
+            cleaner: Some(cleaner),
+            ..self
+        }
+    }
+
+    /// Ends all runs at their next step. What they created is cleaned up all the same.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody wanted it to end.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Relaxed)
     }
 
     /// Whether a plan can be run: nothing happens in it to a process or a link that is out of reach, nor what only an absent
@@ -246,6 +273,10 @@ impl Runner {
         let mut skipped = 0;
         let mut broken = None;
         for steps in taken(&plan.setup).chain(taken(&plan.steps)) {
+            if self.is_stopping() {
+                broken = Some(ClientError::Interrupted);
+                break;
+            }
             let steer = steer.then_some(plan.seed);
             let taken = match steps {
                 [step] => {
@@ -272,6 +303,21 @@ impl Runner {
             && let Err(error) = run.end(reads, last.unwrap_or(0)).await
         {
             broken = Some(error);
+        }
+        let mut tidied = None;
+        if let Some(generator) = &self.cleaner
+            && let Some(mirror) = run.judge.mirrors().next().cloned()
+        {
+            let tidy = Tidy {
+                generator,
+                client: &self.client,
+                renderer: &run.renderer,
+                model: &self.model,
+                start: &self.start,
+            };
+            let done = tidy.up(mirror).await;
+            run.requests += done.requests;
+            tidied = Some(done);
         }
         let Run {
             judge,
@@ -303,6 +349,7 @@ impl Runner {
             unmet,
             confused,
             spreads,
+            tidied,
         }
     }
 

@@ -21,7 +21,7 @@ const MODEL: &str = r#"
 model: desk
 entities:
   visitor:
-    fields: { id: string, token: secret }
+    fields: { id: string, token: secret, spares: "[secret]" }
     auth: { headers: { X-Token: "${self.token}" } }
   clerk:
     fields: { id: string, badge: secret }
@@ -34,7 +34,7 @@ rules:
     by: anyone
     request: POST /visitors
     responds: 201
-    creates: { visitor: { id: "${body.id}", token: "${body.token}" } }
+    creates: { visitor: { id: "${body.id}", token: "${body.token}", spares: ["${body.spare}"] } }
   hire:
     by: anyone
     request: POST /clerks
@@ -67,6 +67,11 @@ rules:
     deletes: visitor
 "#;
 
+/// What a visitor can show in the place of a token.
+fn spare(token: &str) -> String {
+    token.chars().rev().collect()
+}
+
 /// What the server forgets to ask.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Slip {
@@ -81,6 +86,8 @@ enum Slip {
     NobodyMayClear,
     /// An error says which statement failed.
     ShowsSql,
+    /// A note is signed with what its author could log in with instead.
+    ShowsSpare,
 }
 
 #[derive(Default)]
@@ -111,7 +118,7 @@ impl Shared {
         let id = format!("p{}", desk.next);
         (
             StatusCode::CREATED,
-            Json(json!({ "id": id, "token": token })),
+            Json(json!({ "id": id, "spare": spare(&token), "token": token })),
         )
             .into_response()
     }
@@ -167,7 +174,12 @@ async fn write(
     desk.next += 1;
     let id = format!("n{}", desk.next);
     desk.notes.push((id.clone(), author));
-    (StatusCode::CREATED, Json(json!({ "id": id }))).into_response()
+    let signed = match shared.slip {
+        Slip::ShowsSpare => spare(&desk.known[author].0),
+        _ => "a visitor".to_owned(),
+    };
+    let note = json!({ "id": id, "signed": signed });
+    (StatusCode::CREATED, Json(note)).into_response()
 }
 
 async fn take_back(
@@ -217,10 +229,11 @@ async fn leave(State(shared): State<Shared>, headers: HeaderMap) -> StatusCode {
 }
 
 async fn run(slip: Slip) -> Report {
-    let shared = Shared {
-        slip,
-        desk: Arc::default(),
-    };
+    let desk = Arc::default();
+    drive(Shared { slip, desk }, false).await
+}
+
+async fn drive(shared: Shared, cleanup: bool) -> Report {
     let routes = Router::new()
         .route(
             "/visitors",
@@ -244,7 +257,10 @@ async fn run(slip: Slip) -> Report {
     let tolerate = model.tolerate.clone();
     let client = Client::new(&url, Vec::new(), Limits::default(), tolerate, false);
     let generator = Generator::new(model.clone(), generate::Options::default());
-    let runner = Runner::new(model, client.expect("a client"), generator.start());
+    let mut runner = Runner::new(model, client.expect("a client"), generator.start());
+    if cleanup {
+        runner = runner.with_cleanup(generator.clone());
+    }
     let report = campaign(&generator, &runner, &Options::default(), &mut |_| {}).await;
     server.abort();
     report.expect("it runs")
@@ -304,4 +320,32 @@ async fn an_error_that_shows_sql_is_found_with_the_evidence() {
     assert_eq!(found(&report), ["leaks_internals: write"]);
     let finding = format!("{:?}", report.counterexamples[0].violation.finding);
     assert!(finding.contains("SELECT id FROM visitors"), "{finding}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_plans_created_is_deleted_by_the_rules_that_there_are() {
+    let shared = Shared {
+        slip: Slip::None,
+        desk: Arc::default(),
+    };
+    let report = drive(shared.clone(), true).await;
+    assert!(report.held(), "{:?}", found(&report));
+    let tidied = report.tidied.expect("it was cleaned up");
+    let desk = shared.desk();
+    assert!(desk.notes.is_empty(), "{:?}", desk.notes);
+    let visitors = desk.known.iter().filter(|(_, badge, _)| !badge);
+    assert!(visitors.clone().all(|(_, _, gone)| *gone));
+    // Nobody ever dismisses a clerk.
+    let clerks = desk.known.iter().filter(|(_, badge, _)| *badge).count() as u64;
+    assert_eq!(tidied.left.values().collect::<Vec<_>>(), [&clerks]);
+    assert!(clerks >= 25 && tidied.deleted > 50, "{tidied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_is_one_within_a_list_too() {
+    let report = run(Slip::ShowsSpare).await;
+    assert_eq!(
+        found(&report),
+        ["no_secrets_leaked: visitor.spares in write"]
+    );
 }

@@ -371,7 +371,7 @@ d = "http://localhost"
        ╰────
       help: a target has `url`, `headers`, `accounts`, `allow_remote`, `rate`, `timeout`, `serve`,
             `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`, `injector`,
-            `startup`, `run_header`
+            `startup`, `run_header`, `cleanup`
       × `rate` cannot have this value
        ╭─[conf/gainsay.toml:5:8]
      4 │ ulr = "****************"

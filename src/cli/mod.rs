@@ -12,9 +12,12 @@ mod terminal;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
+use tokio::sync::Notify;
 
 use crate::campaign::CampaignError;
 use crate::drive::ClientError;
@@ -156,11 +159,28 @@ fn block_on(command: impl Future<Output = Result<Ending, Failure>>) -> Result<En
         .build()
         .map_err(|e| Failure::Harness(format!("cannot start the runtime: {e}")))?;
     runtime.block_on(async {
-        tokio::select! {
-            result = command => result,
-            _ = tokio::signal::ctrl_c() => Err(Failure::Harness("interrupted".into())),
+        let mut command = pin!(command);
+        loop {
+            tokio::select! {
+                result = &mut command => return result,
+                _ = tokio::signal::ctrl_c() => match GENTLY.swap(false, Ordering::Relaxed) {
+                    true => INTERRUPTED.notify_one(),
+                    false => return Err(Failure::Harness("interrupted".into())),
+                },
+            }
         }
     })
+}
+
+/// Whether the next Ctrl-C is told, and does not end gainsay by itself.
+static GENTLY: AtomicBool = AtomicBool::new(false);
+/// Told of such a Ctrl-C.
+static INTERRUPTED: Notify = Notify::const_new();
+
+/// What is told of the next Ctrl-C, which does not end gainsay then.
+fn interrupted_gently() -> &'static Notify {
+    GENTLY.store(true, Ordering::Relaxed);
+    &INTERRUPTED
 }
 
 /// Loads a model, or says everything that is wrong with it.

@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     /// Stop at the first violation
     #[arg(long)]
     fail_fast: bool,
+    /// Delete what each plan created when it is over, by the model's own rules; on Ctrl-C, too
+    #[arg(long)]
+    cleanup: bool,
     /// Where counterexamples are kept
     #[arg(long, value_name = "DIR", default_value = "snapshots")]
     snapshots: PathBuf,
@@ -62,7 +65,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
         arguments,
         &model,
         &ready.runner,
-        &ready.generate,
+        (&ready.generate, arguments.cleanup || ready.cleanup),
         &ready.url,
         terminal,
     )
@@ -78,15 +81,21 @@ async fn drive(
     arguments: &Arguments,
     model: &Arc<Model>,
     runner: &Runner,
-    generate: &crate::generate::Options,
+    (generate, cleanup): (&crate::generate::Options, bool),
     url: &str,
     terminal: &Terminal,
 ) -> Result<Ending, Failure> {
     let mut still = 0;
+    let generator = Generator::new(model.clone(), generate.clone());
+    let mut runner = runner.clone();
+    if cleanup {
+        runner = runner.with_cleanup(generator.clone());
+        end_gently(&runner, terminal);
+    }
+    let runner = &runner;
     if !arguments.no_replay {
         still = replay_kept(model, runner, &arguments.snapshots, terminal).await?;
     }
-    let generator = Generator::new(model.clone(), generate.clone());
     let seeds = arguments.plans.seeds();
     let options = campaign::Options {
         seeds: seeds.clone(),
@@ -118,6 +127,17 @@ async fn drive(
         terminal.style(),
     ));
     Ok(ending(&report, still > 0))
+}
+
+/// Lets Ctrl-C end the runs under way, so that what they created is cleaned up; a second one ends at once.
+fn end_gently(runner: &Runner, terminal: &Terminal) {
+    let (runner, terminal) = (runner.clone(), terminal.clone());
+    let interrupted = super::interrupted_gently();
+    tokio::spawn(async move {
+        interrupted.notified().await;
+        terminal.note("interrupted: what was created is deleted; Ctrl-C again ends at once");
+        runner.stop();
+    });
 }
 
 /// Runs a campaign, and shows how it gets on.
@@ -188,6 +208,7 @@ pub(super) fn summarise(report: &Report, options: &campaign::Options) -> Summary
         elapsed: report.elapsed,
         coverage: report.coverage.clone(),
         access: report.access.totals(),
+        tidied: report.tidied.clone(),
         skipped_steps: report.skipped,
         inconclusive: report.inconclusive,
         unanswered: report.unanswered,

@@ -55,6 +55,8 @@ pub(super) struct Ready {
     pub runner: Runner,
     pub generate: generate::Options,
     pub url: String,
+    /// Whether what plans create is deleted when they are over.
+    pub cleanup: bool,
     /// The server, where it is ours.
     server: Option<Arc<Mutex<Server>>>,
     /// The program that makes faults.
@@ -122,6 +124,7 @@ impl TargetOptions {
         };
         let environment = |name: &str| std::env::var(name).ok();
         let mut marked = true;
+        let mut cleanup = false;
         let (url, mut headers, allow_remote, mirror, sources) = match (&self.url, &self.target) {
             (Some(url), _) => {
                 // Somebody else's machine is not hit as fast as it goes, unless somebody says so.
@@ -136,6 +139,7 @@ impl TargetOptions {
                 let config = Config::load(&self.config)?;
                 let target = config.target(name)?;
                 marked = target.run_header;
+                cleanup = target.cleanup;
                 limits.timeout = target.timeout;
                 limits.rate = self.rate.or(target.rate);
                 generate.accounts = target.accounts(model)?;
@@ -259,6 +263,7 @@ impl TargetOptions {
             runner,
             generate,
             url,
+            cleanup,
             server,
             plugin,
         })

@@ -102,6 +102,9 @@ pub enum ClientError {
         /// The bound.
         max: u64,
     },
+    /// Somebody wanted it to end.
+    #[error("it was interrupted")]
+    Interrupted,
     /// What was to happen to the server's process could not be made to happen.
     #[error("{reason}")]
     Process {

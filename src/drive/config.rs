@@ -122,6 +122,8 @@ pub struct Target {
     pub toxiproxy: Option<Url>,
     /// The program that makes faults of its own.
     pub injector: Option<PluginConfig>,
+    /// Whether what plans create is deleted when they are over.
+    pub cleanup: bool,
     /// Whether `X-Gainsay-Run` marks every request.
     pub run_header: bool,
     /// The commands that do things to a server which gainsay does not start.

@@ -10,8 +10,8 @@ use proptest_state_machine::strategy::Sequential;
 use crate::model::action::{Action, Outcome};
 use crate::model::expression::Uses;
 use crate::model::mirror::Mirror;
-use crate::model::value::{KindId, Value};
-use crate::model::{Model, Rule};
+use crate::model::value::{Handle, KindId, Value};
+use crate::model::{By, Effect, Model, Rule};
 
 use super::arguments::Drawer;
 use super::conditions::Vocabulary;
@@ -25,6 +25,7 @@ use super::races::Races;
 use super::recipe::Recipe;
 use super::rehearsal::start;
 use super::rota::{ROUND, Rest, Turn};
+use super::search::{Bow, Fixed, Patience};
 use super::statics::Statics;
 use super::ways::{Way, distances, ways};
 
@@ -203,6 +204,53 @@ impl Generator {
             rounds.pop_first();
         }
         plan
+    }
+
+    /// An action that deletes an entity, if the rules have one for it now.
+    pub fn removal(&self, mirror: &Mirror, entity: Handle) -> Option<Action> {
+        let prepared = &self.prepared;
+        let model = &prepared.model;
+        let mut runner = runner(u64::from(entity.step));
+        // Unique values of a clean-up are none of its plan's.
+        let mut fresh = entity.step.saturating_mul(100).saturating_add(4_000_000);
+        let of_kind = |kind: &Option<KindId>| kind.is_none_or(|kind| kind == entity.kind);
+        for (index, rule) in model.rules.iter().enumerate() {
+            let mut effects = rule.effects();
+            if !effects.any(|e| matches!(e, Effect::Delete { kind, .. } if of_kind(kind))) {
+                continue;
+            }
+            let himself = (rule.by == By::Kind(entity.kind)).then_some(entity);
+            let picked = (0..rule.picks.len()).filter(|pick| rule.picks[*pick].kind == entity.kind);
+            let picked = picked.map(|pick| (None, Some(pick)));
+            for (actor, pick) in picked.chain(himself.map(|actor| (Some(actor), None))) {
+                let mut picks = vec![None; rule.picks.len()];
+                if let Some(pick) = pick {
+                    picks[pick] = Some(entity);
+                }
+                let mut bow = Bow {
+                    prepared,
+                    mirror,
+                    runner: &mut runner,
+                    fresh: &mut fresh,
+                    recent: 50,
+                };
+                let fixed = Fixed {
+                    actor,
+                    picks: &picks,
+                    patience: Patience::Much,
+                    ..Fixed::default()
+                };
+                let Some(action) = bow.shoot(index, Outcome::Ok(0), fixed) else {
+                    continue;
+                };
+                let mut after = mirror.clone();
+                model.apply(&mut after, &action, Outcome::Ok(0), u32::MAX, None);
+                if !after.is_live(entity) {
+                    return Some(action);
+                }
+            }
+        }
+        None
     }
 
     /// The plan of a seed whose turn is known, and goal by goal whether it reaches it, whatever it is for.

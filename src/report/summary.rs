@@ -8,6 +8,7 @@ use crate::check::CheckId;
 use crate::generate::{Coverage, Fault};
 use crate::model::Model;
 use crate::shrink::Standing;
+use crate::tidy::Tidied;
 
 use super::paint::{Style, inert};
 use super::story::{headline, standing};
@@ -31,6 +32,8 @@ pub struct Summary {
     pub coverage: Coverage,
     /// How many pairs of a rule and somebody to try it there are, and how many were tried.
     pub access: (usize, usize),
+    /// What was cleaned up after the plans, if that was to be done.
+    pub tidied: Option<Tidied>,
     /// Steps that were not sent, since what they needed was not there or not predicted any more.
     pub skipped_steps: u64,
     /// Plans that could not be judged.
@@ -125,10 +128,34 @@ fn figures(model: &Model, s: &Summary, style: Style) -> String {
         );
         out.push_str(&style.wrap(&text, "  ", "  "));
     }
+    if let Some(tidied) = &s.tidied {
+        let text = format!("Clean-up: {}.", cleaned(model, tidied));
+        out.push_str(&style.wrap(&text, "  ", "  "));
+    }
     if let Some(reason) = &s.stopped_by {
         out.push_str(&style.wrap(&format!("Ended early: {}", inert(reason)), "  ", "  "));
     }
     out
+}
+
+/// What went, and what did not.
+fn cleaned(model: &Model, tidied: &Tidied) -> String {
+    let mut text = match tidied.deleted {
+        1 => "1 entity deleted".to_owned(),
+        deleted => format!("{} entities deleted", grouped(deleted)),
+    };
+    let left = tidied.left.iter().map(|(kind, left)| {
+        let name = inert(&model.kind(*kind).name);
+        match model.deletes(*kind) {
+            true => format!("{} ×{}", name, grouped(*left)),
+            false => format!("{} ×{} (no rule deletes any)", name, grouped(*left)),
+        }
+    });
+    let left: Vec<String> = left.collect();
+    if !left.is_empty() {
+        text.push_str(&format!("; left: {}", left.join(", ")));
+    }
+    text
 }
 
 /// Rule by rule, what was reached and what never was.
@@ -318,6 +345,7 @@ mod tests {
             elapsed: Duration::from_millis(41_200),
             coverage: Coverage::new(model),
             access: (12, 9),
+            tidied: None,
             skipped_steps: 0,
             inconclusive: 0,
             unanswered: 0,

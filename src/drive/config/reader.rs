@@ -47,6 +47,7 @@ const TARGET_KEYS: &[&str] = &[
     "injector",
     "startup",
     "run_header",
+    "cleanup",
 ];
 
 /// The keys of a start-up rule.
@@ -65,6 +66,7 @@ const PLAIN_KEYS: &[&str] = &[
     "ready",
     "ready_within",
     "run_header",
+    "cleanup",
 ];
 
 pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -150,6 +152,7 @@ impl Reader {
             injector: None,
             hooks: None,
             run_header: true,
+            cleanup: false,
             serve: None,
             environment: Vec::new(),
             startup: Vec::new(),
@@ -185,6 +188,7 @@ impl Reader {
                 "hooks" => hooks = self.hooks(&entry),
                 "injector" => injector = self.run(&entry),
                 "run_header" => target.run_header = self.flag(&entry),
+                "cleanup" => target.cleanup = self.flag(&entry),
                 "startup" => {
                     target.startup = self.startup(&entry);
                     of_startup = Some(entry.at.clone());
