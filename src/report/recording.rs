@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-use super::paint::inert;
+use super::paint::{inert, is_unsafe};
 use super::portable::{
     PlanError, PortableStep, read_handle, read_step, read_value, write_handle, write_step,
     write_value,
@@ -473,8 +473,7 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                     line.insert("fault".into(), json!(noted));
                 }
                 answer(model, &masks, &mut line, exchange, (started, told, fence));
-                out.push_str(&Json::from(line).to_string());
-                out.push('\n');
+                out.push_str(&written_out(line));
             }
             Purpose::Read {
                 entity, invariants, ..
@@ -492,12 +491,25 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                     let started = micros(exchange.started);
                     let told = exchange.status().is_some_and(|s| s < 500 || !shaken);
                     answer(model, &masks, &mut line, exchange, (started, told, fence));
-                    out.push_str(&Json::from(line).to_string());
-                    out.push('\n');
+                    out.push_str(&written_out(line));
                 }
             }
         }
     }
+    out
+}
+
+/// A line of JSON that no terminal obeys: what JSON may hold as it is, and a terminal acts on, is escaped, too.
+fn written_out(line: Map<String, Json>) -> String {
+    let mut out = String::new();
+    for c in Json::from(line).to_string().chars() {
+        match is_unsafe(c) {
+            true => (c.encode_utf16(&mut [0; 2]).iter())
+                .for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            false => out.push(c),
+        }
+    }
+    out.push('\n');
     out
 }
 
