@@ -38,7 +38,14 @@ pub async fn serve(config: Config) -> Result<Server, ServeError> {
 
 async fn open(file: &Path, slips: Slips) -> Result<App, sqlx::Error> {
     let store = Store::open(file, !slips.has(Slip::NoUniqueIndex)).await?;
-    Ok(Arc::new(Gateway::new(store, slips)))
+    let open = store.active_sessions().await?;
+    let gateway = Gateway::new(store, slips);
+    for (id, key, model) in open {
+        if let Ok(model) = models::known(&model) {
+            gateway.upstream.has_open(id, &key, model);
+        }
+    }
+    Ok(Arc::new(gateway))
 }
 
 fn routes(app: App) -> Router {

@@ -22,8 +22,6 @@ const TABLES: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS sessions (
         position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, api_key_id TEXT NOT NULL, model TEXT NOT NULL,
         chats INTEGER NOT NULL DEFAULT 0, is_active INTEGER NOT NULL DEFAULT 1)",
-    // The upstream of this process knows none of an earlier one's.
-    "UPDATE sessions SET is_active = 0",
     "CREATE TABLE IF NOT EXISTS chats (
         position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, title TEXT NOT NULL,
         last_sequence INTEGER NOT NULL DEFAULT 0, is_archived INTEGER NOT NULL DEFAULT 0)",
@@ -130,6 +128,17 @@ impl Store {
             .fetch_optional(&self.database.readers)
             .await?;
         row.map(active).transpose()
+    }
+
+    /// The active sessions, oldest first: their ids, keys and models.
+    pub(super) async fn active_sessions(
+        &self,
+    ) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+        let statement =
+            "SELECT id, api_key_id, model FROM sessions WHERE is_active = 1 ORDER BY position";
+        sqlx::query_as(statement)
+            .fetch_all(&self.database.readers)
+            .await
     }
 
     pub(super) async fn add_session(

@@ -48,6 +48,12 @@ impl Upstream {
     pub(super) async fn open(&self, key: &str, model: &'static str) -> String {
         sleep(OPEN_TAKES).await;
         let id = format!("0x{}", new_id());
+        self.has_open(id.clone(), key, model);
+        id
+    }
+
+    /// Knows of a session that is open: the upstream goes on while the server in front of it is down.
+    pub(super) fn has_open(&self, id: String, key: &str, model: &'static str) {
         let mut sessions = self.sessions();
         let open = Open {
             number: sessions.opened,
@@ -55,8 +61,7 @@ impl Upstream {
             model,
         };
         sessions.opened += 1;
-        sessions.open.insert(id.clone(), open);
-        id
+        sessions.open.insert(id, open);
     }
 
     /// Closes a session, if it is open.
