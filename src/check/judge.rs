@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::internals;
 use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
 use crate::drive::history::Response;
+use crate::drive::symbols::texts;
 use crate::generate::{Delivery, Effect, Fault, Step};
 use crate::model::action::{Action, Outcome, Picked};
 use crate::model::expression::{EvalError, Expression, Names, Scope};
@@ -165,6 +166,11 @@ impl Judge {
     /// The mirror as it is now.
     pub fn mirror(&self) -> &Mirror {
         &self.mirror
+    }
+
+    /// The violations so far.
+    pub fn found(&self) -> &[Violation] {
+        &self.violations
     }
 
     /// Gives up the violations and the outcomes.
@@ -1041,18 +1047,20 @@ impl Judge {
             for (index, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate()
             {
                 let private = matches!(field.ty.bare(), Type::Private);
-                if !private && !matches!(field.ty.bare(), Type::Secret) {
+                if !private && !field.ty.is_secret() {
                     continue;
                 }
-                let Value::Text(text) = value else { continue };
-                let known = (self.guarded.iter()).any(|g| g.text == *text && g.owner == *handle);
-                if text.len() >= SHORTEST_SECRET && !known {
-                    self.guarded.push(Guarded {
-                        text: text.clone(),
-                        owner: *handle,
-                        field: index,
-                        private,
-                    });
+                for text in texts(value, true) {
+                    let known =
+                        (self.guarded.iter()).any(|g| *g.text == *text && g.owner == *handle);
+                    if text.len() >= SHORTEST_SECRET && !known {
+                        self.guarded.push(Guarded {
+                            text: text.into(),
+                            owner: *handle,
+                            field: index,
+                            private,
+                        });
+                    }
                 }
             }
         }

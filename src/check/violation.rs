@@ -129,6 +129,18 @@ impl CheckId {
         slug.trim_matches('-').to_owned()
     }
 
+    /// Whether it is the state that an answer does not fit, and not the answer that is wrong in any.
+    pub(super) fn depends_on_the_state(&self) -> bool {
+        matches!(
+            self,
+            CheckId::Outcome { .. }
+                | CheckId::Returns { .. }
+                | CheckId::Answer { .. }
+                | CheckId::Invariant { .. }
+                | CheckId::Order { .. }
+        )
+    }
+
     /// Whether two are of the same failure. An invariant that was found broken only at the end of a plan belongs to no
     /// step, and so to any.
     pub fn same_failure(&self, other: &CheckId) -> bool {

@@ -22,12 +22,16 @@ pub const MOST_WORLDS: usize = 512;
 const MANY_WORLDS: usize = 16;
 
 /// The worlds that a run may be in. There is always one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Worlds {
     first: Judge,
     others: Vec<Judge>,
     /// How many there were at most.
     most: usize,
+    /// Some were given up that only differed in what was created first.
+    forgotten: bool,
+    /// What contradicts all that are left may be explained by one that was given up.
+    unsure: bool,
 }
 
 impl Worlds {
@@ -37,6 +41,8 @@ impl Worlds {
             first: Judge::new(model, mirror),
             others: Vec::new(),
             most: 1,
+            forgotten: false,
+            unsure: false,
         }
     }
 
@@ -52,7 +58,7 @@ impl Worlds {
 
     /// Whether there are more worlds than can be told apart, so that nothing can be said any more.
     pub fn are_too_many(&self) -> bool {
-        self.most > MOST_WORLDS
+        self.most > MOST_WORLDS || self.unsure
     }
 
     /// How many there were at most.
@@ -201,14 +207,17 @@ impl Worlds {
     }
 
     /// Tells those worlds no longer apart that only differ in what was created first, where there are many. To be called
-    /// once everything was read that a race may have touched: what came first hardly ever shows later.
+    /// once everything was read that a race may have touched: what came first hardly ever shows later. Where it might,
+    /// nothing can be said any more.
     pub fn forget_order(&mut self) {
         if self.others.len() < MANY_WORLDS {
             return;
         }
         let mut seen = HashSet::from([self.first.mirror().unordered()]);
+        let before = self.others.len();
         self.others
             .retain(|world| seen.insert(world.mirror().unordered()));
+        self.forgotten |= self.others.len() < before;
     }
 
     /// Notes that the server failed at a step that ran at once with others.
@@ -268,6 +277,22 @@ impl Worlds {
     /// remain that it contradicts in the same way as the first.
     fn filter(&mut self, look: impl Fn(&mut Judge)) {
         self.unfold();
+        let before = self.forgotten.then(|| self.clone());
+        self.look(look);
+        let seen = |worlds: &Worlds| worlds.first.found().len();
+        if let Some(before) = before
+            && self.first.found()[seen(&before)..]
+                .iter()
+                .any(|violation| violation.id.depends_on_the_state())
+        {
+            *self = Worlds {
+                unsure: true,
+                ..before
+            };
+        }
+    }
+
+    fn look(&mut self, look: impl Fn(&mut Judge)) {
         look(&mut self.first);
         let wrong = self.first.complaints();
         if self.others.is_empty() {

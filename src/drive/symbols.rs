@@ -273,7 +273,7 @@ fn learned(model: &Model, kind: KindId, field: usize) -> bool {
 }
 
 /// The texts in a value: its own, and, of a secret, those within lists and maps too.
-fn texts(value: &Value, deep: bool) -> Vec<&str> {
+pub(crate) fn texts(value: &Value, deep: bool) -> Vec<&str> {
     match value {
         Value::Text(text) => vec![text],
         Value::List(items) if deep => items.iter().flat_map(|v| texts(v, deep)).collect(),
