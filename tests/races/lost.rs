@@ -41,7 +41,7 @@ async fn answers_are_lost_in_races_and_the_sound_server_holds() {
     let lost: usize = (0..30)
         .map(|seed| lost_in_races(&generator.plan(seed)))
         .sum();
-    assert!(lost >= 30, "{lost}");
+    assert!(lost >= 20, "{lost}");
     let options = Options {
         seeds: 0..30,
         jobs: 2,
