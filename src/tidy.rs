@@ -52,10 +52,11 @@ impl Tidy<'_> {
     pub async fn up(&self, mut mirror: Mirror) -> Tidied {
         let mut tidied = Tidied::default();
         let mut left: Vec<Handle> = Vec::new();
-        for kind in (0..).map(KindId).take(self.model.kinds.len()) {
+        for kind in self.model.kind_ids() {
             let created = mirror.live(kind).filter(|h| self.start.get(*h).is_none());
             left.extend(created);
         }
+        let created = left.len();
         left.sort_by_key(|handle| Reverse((handle.step, handle.nth)));
         for _ in 0..ROUNDS {
             let before = left.len();
@@ -70,7 +71,9 @@ impl Tidy<'_> {
                 break;
             }
         }
-        for handle in left.into_iter().filter(|handle| mirror.is_live(*handle)) {
+        left.retain(|handle| mirror.is_live(*handle));
+        tidied.deleted = (created - left.len()) as u64;
+        for handle in left {
             *tidied.left.entry(handle.kind).or_default() += 1;
         }
         tidied
@@ -98,13 +101,7 @@ impl Tidy<'_> {
             return false;
         }
         let answer = response.answer();
-        let live = |mirror: &Mirror| -> usize {
-            let kinds = (0..).map(KindId).take(self.model.kinds.len());
-            kinds.map(|kind| mirror.live(kind).count()).sum()
-        };
-        let before = live(mirror);
         (self.model).apply(mirror, &action, done, u32::MAX, Some(&answer));
-        tidied.deleted += before.saturating_sub(live(mirror)) as u64;
         !mirror.is_live(entity)
     }
 }

@@ -62,7 +62,8 @@ impl Identity {
             By::Anyone => return self == Identity::Anyone,
             By::Kind(kind) => kind,
         };
-        let refused = !rule.unauthenticated.0.is_empty();
+        let outcomes = rule.outcomes(model);
+        let refused = outcomes.contains(&Outcome::Unauthenticated);
         match self {
             Identity::Anyone => false,
             Identity::Own => true,
@@ -70,9 +71,7 @@ impl Identity {
             Identity::Another => (rule.picks.iter()).any(|pick| {
                 pick.from.is_none() && (pick.kind == kind || makes(model, kind, pick.kind))
             }),
-            Identity::OtherKind => {
-                !rule.other_kind.0.is_empty() && model.principals().any(|other| other != kind)
-            }
+            Identity::OtherKind => outcomes.contains(&Outcome::OtherKind),
             Identity::Gone => refused && model.deletes(kind),
             Identity::Forger(forgery) => {
                 let auth = model.kind(kind).auth.as_ref();

@@ -80,11 +80,7 @@ static SIGNS: LazyLock<Signs> = LazyLock::new(|| {
 
 /// What a text shows of the server's inside, and where.
 pub(super) fn shown(text: &str) -> Option<(Internal, String)> {
-    let mut end = text.len().min(LOOKED_AT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let text = &text[..end];
+    let text = &text[..text.floor_char_boundary(LOOKED_AT)];
     SIGNS.iter().find_map(|(internal, sign)| {
         let found = sign.find(text)?;
         let evidence: String = found.as_str().chars().take(SHOWN).collect();

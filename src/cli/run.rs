@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::target::TargetOptions;
+use super::target::{Ready, TargetOptions};
 use super::terminal::Terminal;
 use super::{Ending, Failure, ModelPath, PlanOptions, duration, load};
 use crate::campaign::{self, Progress, Report, campaign};
@@ -61,15 +61,7 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
     let generate = arguments.plans.generate(&model)?;
     let misstarts = arguments.target.startup(terminal).await?;
     let ready = arguments.target.ready(&model, generate, terminal).await?;
-    let result = drive(
-        arguments,
-        &model,
-        &ready.runner,
-        (&ready.generate, arguments.cleanup || ready.cleanup),
-        &ready.url,
-        terminal,
-    )
-    .await;
+    let result = drive(arguments, &model, &ready, terminal).await;
     ready.stop().await?;
     match (result?, misstarts) {
         (ending, 0) => Ok(ending),
@@ -80,15 +72,13 @@ pub(super) async fn run(arguments: &Arguments, terminal: &Terminal) -> Result<En
 async fn drive(
     arguments: &Arguments,
     model: &Arc<Model>,
-    runner: &Runner,
-    (generate, cleanup): (&crate::generate::Options, bool),
-    url: &str,
+    ready: &Ready,
     terminal: &Terminal,
 ) -> Result<Ending, Failure> {
     let mut still = 0;
-    let generator = Generator::new(model.clone(), generate.clone());
-    let mut runner = runner.clone();
-    if cleanup {
+    let generator = Generator::new(model.clone(), ready.generate.clone());
+    let mut runner = ready.runner.clone();
+    if arguments.cleanup || ready.cleanup {
         runner = runner.with_cleanup(generator.clone());
         end_gently(&runner, terminal);
     }
@@ -111,7 +101,7 @@ async fn drive(
     for found in &report.counterexamples {
         terminal.print(&report::story(model, found, terminal.style()));
         if arguments.curl {
-            terminal.print(&report::curl(model, found, url));
+            terminal.print(&report::curl(model, found, &ready.url));
         }
         keep(model, found, &arguments.snapshots, terminal)?;
     }

@@ -11,7 +11,7 @@ use crate::model::action::{Action, Outcome};
 use crate::model::expression::Uses;
 use crate::model::mirror::Mirror;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{By, Effect, Model, Rule};
+use crate::model::{By, Model, Rule};
 
 use super::arguments::Drawer;
 use super::conditions::Vocabulary;
@@ -213,10 +213,8 @@ impl Generator {
         let mut runner = runner(u64::from(entity.step));
         // Unique values of a clean-up are none of its plan's.
         let mut fresh = entity.step.saturating_mul(100).saturating_add(4_000_000);
-        let of_kind = |kind: &Option<KindId>| kind.is_none_or(|kind| kind == entity.kind);
         for (index, rule) in model.rules.iter().enumerate() {
-            let mut effects = rule.effects();
-            if !effects.any(|e| matches!(e, Effect::Delete { kind, .. } if of_kind(kind))) {
+            if !rule.effects().any(|effect| effect.deletes(entity.kind)) {
                 continue;
             }
             let himself = (rule.by == By::Kind(entity.kind)).then_some(entity);

@@ -245,8 +245,8 @@ impl Search<'_, '_> {
         let model = &self.bow.prepared.model;
         let auth = model.kind(kind).auth.as_ref();
         let forgeries = auth.map_or(&Forgery::ALL[..], Auth::forgeries);
-        let kinds = (0..).map(KindId).take(model.kinds.len());
-        let made: usize = kinds.map(|kind| self.bow.mirror.all(kind).count()).sum();
+        let kinds = model.kind_ids();
+        let made: usize = kinds.map(|kind| self.bow.mirror.count(kind)).sum();
         forgeries[(self.number + made) % forgeries.len()]
     }
 

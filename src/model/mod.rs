@@ -238,12 +238,15 @@ pub struct Rule {
 }
 
 impl Model {
+    /// The kinds of entities, in the order of the file.
+    pub fn kind_ids(&self) -> impl Iterator<Item = KindId> + use<> {
+        (0..).map(KindId).take(self.kinds.len())
+    }
+
     /// The kinds that can act.
     pub fn principals(&self) -> impl Iterator<Item = KindId> {
-        let kinds = (0..).zip(&self.kinds);
-        kinds
-            .filter(|(_, kind)| kind.auth.is_some())
-            .map(|(index, _)| KindId(index))
+        self.kind_ids()
+            .filter(|kind| self.kind(*kind).auth.is_some())
     }
 }
 
@@ -490,6 +493,14 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it may delete entities of a kind.
+    pub(crate) fn deletes(&self, kind: KindId) -> bool {
+        match self {
+            Effect::Delete { kind: deleted, .. } => deleted.is_none_or(|deleted| deleted == kind),
+            _ => false,
+        }
+    }
+
     /// All of some effects and those within them, in the order in which they stand in the file.
     pub fn all(effects: &[Effect]) -> impl Iterator<Item = &Effect> {
         let mut levels = vec![effects.iter()];

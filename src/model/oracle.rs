@@ -80,10 +80,7 @@ impl Model {
 
     /// Whether any rule deletes entities of a kind.
     pub fn deletes(&self, kind: KindId) -> bool {
-        self.effects().any(|effect| match effect {
-            Effect::Delete { kind: deleted, .. } => deleted.is_none_or(|k| k == kind),
-            _ => false,
-        })
+        self.effects().any(|effect| effect.deletes(kind))
     }
 
     /// The scope of an expression that stands outside of any rule.
