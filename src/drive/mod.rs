@@ -16,6 +16,7 @@ mod render;
 mod startup;
 pub mod symbols;
 mod toxiproxy;
+mod websocket;
 
 pub use client::{Client, ClientError, Limits, Race, Raced, is_loopback_url};
 pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
