@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::internals;
 use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
+use crate::drive::disguises;
 use crate::drive::history::Response;
 use crate::drive::symbols::texts;
 use crate::generate::{Delivery, Effect, Fault, Step};
@@ -120,6 +121,8 @@ pub(super) struct Judge {
 #[derive(Debug, Clone)]
 struct Guarded {
     text: Arc<str>,
+    /// What it looks like in JSON, in a URL and in HTML, where that is not as it is.
+    escaped: Arc<[String]>,
     owner: Handle,
     field: usize,
     private: bool,
@@ -1056,6 +1059,7 @@ impl Judge {
                     if text.len() >= SHORTEST_SECRET && !known {
                         self.guarded.push(Guarded {
                             text: text.into(),
+                            escaped: disguises::escaped(text).into(),
                             owner: *handle,
                             field: index,
                             private,
@@ -1122,7 +1126,13 @@ impl Judge {
         }
         let texts = response.texts();
         let shown = self.guarded.iter().filter(|guarded| {
-            let shown = |text: &str| text.contains(guarded.text.as_ref());
+            let shown = |text: &str| {
+                text.contains(guarded.text.as_ref())
+                    || guarded
+                        .escaped
+                        .iter()
+                        .any(|form| text.contains(form.as_str()))
+            };
             texts.iter().any(|text| shown(text))
                 || response.headers.iter().any(|(_, value)| shown(value))
         });

@@ -124,6 +124,7 @@ impl TargetOptions {
         };
         let environment = |name: &str| std::env::var(name).ok();
         let mut marked = true;
+        let mut hidden = Vec::new();
         let mut cleanup = false;
         let (url, mut headers, allow_remote, mirror, sources) = match (&self.url, &self.target) {
             (Some(url), _) => {
@@ -146,6 +147,7 @@ impl TargetOptions {
                 generate.accounts = target.accounts(model)?;
                 let mirror = target.account_mirror(model, &environment)?;
                 let headers = target.headers(&environment)?;
+                hidden = target.secret_headers(&environment)?;
                 let allow = self.allow_remote || target.allow_remote;
                 // Before anything is started: whether it may be talked to at all.
                 Client::new(
@@ -199,7 +201,8 @@ impl TargetOptions {
             terminal.note(&format!("every request carries {RUN_HEADER}: {run}"));
             headers.push((RUN_HEADER.to_owned(), run));
         }
-        let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?;
+        let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?
+            .hiding(&hidden);
         let mut runner = Runner::new(model.clone(), client.clone(), mirror);
         let Sources {
             server,

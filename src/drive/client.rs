@@ -12,6 +12,7 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::{Mutex, oneshot};
 
+use super::disguises;
 use super::events::Format;
 use super::history::{Exchange, Request, Response};
 use super::relay::{LINGER, Relay, pipeline};
@@ -21,6 +22,9 @@ use crate::model::Statuses;
 
 /// So long a stream of events is read that does not end.
 const STREAMED: Duration = Duration::from_secs(5);
+
+/// What is shorter than this could stand for anything, and is not replaced in answers.
+const SHORTEST_HIDDEN: usize = 6;
 
 /// What a run may use up.
 #[derive(Clone, Debug)]
@@ -164,6 +168,8 @@ pub struct Client {
     headers: Arc<[(String, String)]>,
     limits: Limits,
     tolerate: Statuses,
+    /// What no answer is to show, in each of its forms, and what stands in its place.
+    hidden: Arc<[(String, String)]>,
     shared: Arc<Shared>,
 }
 
@@ -248,8 +254,62 @@ impl Client {
             headers: headers.into(),
             limits,
             tolerate,
+            hidden: Arc::default(),
             shared: Arc::new(Shared::default()),
         })
+    }
+
+    /// Replaces in answers what these headers hold, which is sent with every request and is nobody's business: a server may
+    /// show what it was sent. It is gone before anything sees the answer.
+    #[must_use]
+    pub fn hiding(mut self, headers: &[(String, String)]) -> Client {
+        let mut forms = Vec::new();
+        for (name, value) in headers {
+            // Of `Bearer …` the token, too.
+            let parts = value.split_whitespace().chain([value.as_str()]);
+            for part in parts.filter(|part| part.len() >= SHORTEST_HIDDEN) {
+                let all = disguises::all(part).into_iter().chain([part.to_owned()]);
+                forms.extend(all.map(|form| (form, format!("‹{name}›"))));
+            }
+        }
+        forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        self.hidden = forms.into();
+        self
+    }
+
+    /// An answer without what is to be hidden.
+    fn without_hidden(&self, mut response: Response) -> Response {
+        let hide = |text: &mut String| {
+            for (form, symbol) in self.hidden.iter() {
+                if text.contains(form.as_str()) {
+                    *text = text.replace(form.as_str(), symbol);
+                }
+            }
+        };
+        if self.hidden.is_empty() {
+            return response;
+        }
+        for (_, value) in &mut response.headers {
+            hide(value);
+        }
+        response.body = match String::from_utf8(response.body) {
+            Ok(mut text) => {
+                hide(&mut text);
+                text.into_bytes()
+            }
+            Err(error) => {
+                let bytes = error.into_bytes();
+                let lossy = String::from_utf8_lossy(&bytes).into_owned();
+                let mut text = lossy.clone();
+                hide(&mut text);
+                // What is no text stays as it is, unless it shows something.
+                match text == lossy {
+                    true => bytes,
+                    false => text.into_bytes(),
+                }
+            }
+        };
+        response
     }
 
     /// How many requests were sent so far.
@@ -722,7 +782,8 @@ impl Client {
             };
             let upgraded = response.upgrade().await.map_err(broken)?;
             let said = request.body.as_ref();
-            return (websocket::talk(upgraded, said, headers, patience).await).map_err(apart);
+            let told = websocket::talk(upgraded, said, headers, patience).await;
+            return told.map(|told| self.without_hidden(told)).map_err(apart);
         }
         let streamed = response.headers().get(CONTENT_TYPE);
         let streamed = streamed.and_then(|value| Format::of(value.to_str().ok()?));
@@ -751,12 +812,12 @@ impl Client {
                 break;
             }
         }
-        Ok(Response {
+        Ok(self.without_hidden(Response {
             status,
             headers,
             body,
             truncated,
-        })
+        }))
     }
 }
 

@@ -21,6 +21,7 @@ use super::link::LinkConfig;
 use super::plugin::PluginConfig;
 use super::process::Serve;
 use super::startup::Startup;
+use super::symbols::is_secret_name;
 use crate::generate::{LinkName, start};
 use crate::model::diagnostics::guess;
 use crate::model::mirror::Mirror;
@@ -290,6 +291,23 @@ impl Target {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Vec<(String, String)>, ConfigError> {
         resolved(&self.headers, environment)
+    }
+
+    /// Of what is sent with every request that which is nobody else's business: what comes from the environment, and what its
+    /// name calls a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Variable`].
+    pub fn secret_headers(
+        &self,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<(String, String)>, ConfigError> {
+        let secret = |(name, value): &&(String, Secret)| {
+            matches!(value.origin, Origin::Variable(_)) || is_secret_name(name)
+        };
+        let headers: Vec<_> = self.headers.iter().filter(secret).cloned().collect();
+        resolved(&headers, environment)
     }
 
     /// How the server is started, if gainsay starts it, with the environment that it gets beside gainsay's own.

@@ -4,6 +4,7 @@
 
 mod client;
 mod config;
+pub(crate) mod disguises;
 mod events;
 pub mod history;
 mod hooks;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::disguises;
 use super::render::truncated;
 use crate::generate::{Plan, Step};
 
@@ -133,6 +134,11 @@ impl Symbols {
                         let opaque = text.len() >= SHORTEST
                             && (!word || key && !text.contains(' ') && invented());
                         let marked = !mark.is_empty() && text.contains(mark);
+                        if secret && text.len() >= SHORTEST {
+                            for form in disguises::all(text) {
+                                table.entry(form).or_insert_with(|| symbol.clone());
+                            }
+                        }
                         if secret {
                             // Half of a secret is none, and still nothing to show.
                             let half = truncated(text);
@@ -244,11 +250,17 @@ impl Symbols {
 
     /// Adds a text that must not be shown, such as an account's password.
     pub fn hide(&mut self, raw: &str, symbol: &str) {
-        if !raw.is_empty() && !self.table.iter().any(|(known, _)| known == raw) {
-            let at = self
-                .table
-                .partition_point(|(known, _)| known.len() > raw.len());
-            self.table.insert(at, (raw.to_owned(), symbol.to_owned()));
+        let forms = match raw.len() >= SHORTEST {
+            true => disguises::all(raw),
+            false => Vec::new(),
+        };
+        for form in forms.iter().map(String::as_str).chain([raw]) {
+            if !form.is_empty() && !self.table.iter().any(|(known, _)| known == form) {
+                let at = self
+                    .table
+                    .partition_point(|(known, _)| known.len() > form.len());
+                self.table.insert(at, (form.to_owned(), symbol.to_owned()));
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::portable::{
 };
 use crate::check::linear::{Deed, Operation, Refutation};
 use crate::drive::Renderer;
+use crate::drive::disguises;
 use crate::drive::history::{Exchange, Purpose};
 use crate::drive::symbols::is_secret_name;
 use crate::generate::{Damage, Delivery, Fault, Plan};
@@ -595,6 +596,11 @@ impl Masks {
                                 true => another(text, table.len()),
                                 false => mask(model, handle, &field.name),
                             };
+                            if text.len() >= SHORTEST {
+                                for form in disguises::all(text) {
+                                    table.entry(form).or_insert_with(|| mask.clone());
+                                }
+                            }
                             table.insert(text.to_owned(), mask);
                         });
                     }
