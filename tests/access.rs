@@ -1,5 +1,7 @@
 //! Who may do what: each rule is tried as everybody who must be refused, and the report says so.
 
+mod scaffold;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::extract::{Path, State};
@@ -7,13 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gainsay::campaign::{Options, Report, campaign};
+use gainsay::campaign::Report;
 use gainsay::check::Identity;
-use gainsay::drive::{Client, Limits};
-use gainsay::generate::{self, Generator};
-use gainsay::model::Model;
+use gainsay::generate;
 use gainsay::model::action::Forgery;
-use gainsay::run::Runner;
+use scaffold::found;
 use serde_json::{Value, json};
 
 /// A desk where visitors leave notes, and a clerk who may clear them away.
@@ -248,27 +248,8 @@ async fn drive(shared: Shared, cleanup: bool) -> Report {
         .route("/notes/{id}", get(|| async { "" }).delete(take_back))
         .route("/desk/{id}", get(|| async { "" }).delete(clear))
         .with_state(shared);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("its address"));
-    let server = tokio::spawn(async move { axum::serve(listener, routes).await });
-    let model = Arc::new(Model::parse("desk.yaml", MODEL).expect("a model"));
-    let tolerate = model.tolerate.clone();
-    let client = Client::new(&url, Vec::new(), Limits::default(), tolerate, false);
-    let generator = Generator::new(model.clone(), generate::Options::default());
-    let mut runner = Runner::new(model, client.expect("a client"), generator.start());
-    if cleanup {
-        runner = runner.with_cleanup(generator.clone());
-    }
-    let report = campaign(&generator, &runner, &Options::default(), &mut |_| {}).await;
-    server.abort();
-    report.expect("it runs")
-}
-
-fn found(report: &Report) -> Vec<String> {
-    let failures = report.failures().into_iter();
-    failures.map(|(id, _)| id.to_string()).collect()
+    let model = scaffold::model("desk.yaml", MODEL);
+    scaffold::drive(&model, routes, generate::Options::default(), cleanup).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
