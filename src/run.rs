@@ -1,5 +1,7 @@
 //! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
 
+mod probe;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -475,7 +477,8 @@ impl<'a> Run<'a> {
             .map(|response| Statuses::failed(response.status));
         let excused = failed == Some(true) && shaken || self.is_recovering(failed);
         let again = self.retries.get(&step.id).copied();
-        match (step.delivery, response.filter(|_| !excused)) {
+        let answered = response.filter(|_| !excused);
+        match (step.delivery, answered.clone()) {
             (_, None) if excused => {
                 let until = self.runner.client.fence();
                 self.judge.perhaps(step, action, until, again);
@@ -514,6 +517,9 @@ impl<'a> Run<'a> {
         if self.judge.are_too_many() {
             self.confused = true;
             return Ok(true);
+        }
+        if let (Delivery::Once, Some(response)) = (step.delivery, answered) {
+            self.probe(step, action, &response, event).await?;
         }
         let due = match reads {
             Reads::None => return Ok(true),

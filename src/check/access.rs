@@ -69,7 +69,8 @@ impl Identity {
             Identity::Own => true,
             // What is picked from a list of its own may be one's own alone; if not, it shows.
             Identity::Another => (rule.picks.iter()).any(|pick| {
-                pick.from.is_none() && (pick.kind == kind || makes(model, kind, pick.kind))
+                let others = pick.kind == kind || makes(model, kind, pick.kind);
+                pick.veiled || pick.from.is_none() && others
             }),
             Identity::OtherKind => outcomes.contains(&Outcome::OtherKind),
             Identity::Gone => refused && model.deletes(kind),
@@ -134,16 +135,23 @@ impl Access {
         for (id, rule, outcome) in reached {
             let Some(step) = steps.get(id) else { continue };
             let violation = found.iter().find(|v| v.step == *id && !v.at_end);
-            let unauthenticated = match (outcome, violation) {
-                (Some(outcome), _) => *outcome == Outcome::Unauthenticated,
-                (None, Some(violation)) => {
-                    let name = Outcome::Unauthenticated.name(&model.rules[*rule]);
-                    violation.predicted == name
-                }
-                // It could not be judged.
-                (None, None) => continue,
+            let definition = &model.rules[*rule];
+            let expected = |wanted: Outcome| match (outcome, violation) {
+                (Some(outcome), _) => *outcome == wanted,
+                (None, Some(violation)) => violation.predicted == wanted.name(definition),
+                (None, None) => false,
             };
-            let identity = identity(&model.rules[*rule], step, unauthenticated, &steps);
+            if (outcome, violation.is_none()) == (&None, true) {
+                // It could not be judged.
+                continue;
+            }
+            let unauthenticated = expected(Outcome::Unauthenticated);
+            let hidden = (0..definition.picks.len()).any(|pick| expected(Outcome::Hidden(pick)));
+            let identity = match identity(definition, step, unauthenticated, &steps) {
+                // Whatever he cannot see is another one's, whoever made it.
+                Identity::Own if hidden => Identity::Another,
+                identity => identity,
+            };
             let Some(cells) = self.rules.get_mut(*rule) else {
                 continue;
             };

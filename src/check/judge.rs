@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::indistinguishable::{CLAIM, Probed, differences, parts};
 use super::internals;
 use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
 use crate::drive::disguises;
@@ -670,11 +671,65 @@ impl Judge {
         self.mirror_invariants();
     }
 
+    /// Which picks of a step its actor could not see, where nothing else kept it from being done, and where it was refused
+    /// for that.
+    pub fn concealed(&self, step: u32, action: &Action) -> Option<Vec<usize>> {
+        let last = self.outcomes.last()?;
+        if !matches!(last, (id, _, Some(Outcome::Hidden(_))) if *id == step) {
+            return None;
+        }
+        let prediction = self.model.predict(&self.before, action, None);
+        let hidden = prediction
+            .outcomes
+            .into_iter()
+            .map(|outcome| match outcome {
+                Outcome::Hidden(pick) => {
+                    let statuses = self.model.statuses(action.rule, outcome);
+                    (!statuses.is_any()).then_some(pick)
+                }
+                _ => None,
+            });
+        hidden.collect()
+    }
+
+    /// Compares the answer about what who asked cannot see with those about what never was. It has no bearing on the
+    /// state.
+    pub fn observe_probes(
+        &mut self,
+        (rule, picks): (usize, &[usize]),
+        hidden: &Answer,
+        probed: &[Probed],
+        event: usize,
+    ) {
+        let differences = differences(hidden, probed);
+        let (Some(probe), false) = (probed.last(), differences.is_empty()) else {
+            return;
+        };
+        let model = self.model.clone();
+        let rule = &model.rules[rule];
+        let said = picks.iter().find_map(|pick| {
+            let kind = model.kind(rule.picks.get(*pick)?.kind);
+            kind.visible_to.as_ref()
+        });
+        let id = CheckId::Indistinguishable {
+            rule: rule.name.clone(),
+        };
+        let finding = Finding::Untrue {
+            claim: CLAIM.to_owned(),
+            reason: Some(format!("they differ in {}", differences.join(", "))),
+            parts: parts(&differences, hidden, probe),
+        };
+        let place = said.map_or(rule.span.start, |said| said.span.start);
+        self.report(id, finding, None, Some(event), place, Vec::new());
+    }
+
     fn place_of(&self, rule: usize, outcome: Option<Outcome>) -> usize {
         let rule = &self.model.rules[rule];
         match outcome {
             Some(Outcome::Refused(n)) => rule.requires[n].span.start,
-            Some(Outcome::Absent(n) | Outcome::Gone(n)) => rule.picks[n].span.start,
+            Some(Outcome::Absent(n) | Outcome::Hidden(n) | Outcome::Gone(n)) => {
+                rule.picks[n].span.start
+            }
             Some(Outcome::Invalid(n)) => rule.args[n].span.start,
             _ => rule.span.start,
         }

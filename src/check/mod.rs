@@ -1,6 +1,7 @@
 //! Checking: whether what came back fits the rules, after every step.
 
 mod access;
+mod indistinguishable;
 mod internals;
 mod judge;
 pub mod linear;
@@ -9,6 +10,7 @@ pub mod violation;
 mod worlds;
 
 pub use access::{Access, Cell, Identity};
+pub use indistinguishable::{Probed, differences};
 pub use internals::Internal;
 pub use judge::{Aftermath, Due, Expectation, Pending, Reached, names_of};
 pub use order::Ran;

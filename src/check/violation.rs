@@ -90,6 +90,11 @@ pub enum CheckId {
         /// The rule, or the invariant whose read it answered.
         rule: String,
     },
+    /// An answer about what is hidden from who asks that differs from those about what never was.
+    Indistinguishable {
+        /// The rule.
+        rule: String,
+    },
     /// A private value in an answer to somebody else.
     Isolation {
         /// The rule or the invariant whose answer shows it.
@@ -116,6 +121,7 @@ impl CheckId {
             CheckId::Recovers { rule } => format!("recovers.{rule}"),
             CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
             CheckId::Internals { rule } => format!("leaks_internals.{rule}"),
+            CheckId::Indistinguishable { rule } => format!("indistinguishable.{rule}"),
             CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
         };
         let mut slug = String::new();
@@ -170,6 +176,7 @@ impl fmt::Display for CheckId {
             CheckId::Recovers { rule } => write!(f, "recovers: {rule}"),
             CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
             CheckId::Internals { rule } => write!(f, "leaks_internals: {rule}"),
+            CheckId::Indistinguishable { rule } => write!(f, "indistinguishable: {rule}"),
             CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
         }
     }

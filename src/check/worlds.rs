@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::indistinguishable::Probed;
 use super::judge::{Aftermath, Due, Expectation, Inflight, Judge, Pending, Reached};
 use super::order::{Order, Ran, orders};
 use super::violation::{CheckId, Violation};
@@ -12,6 +13,7 @@ use crate::drive::history::Response;
 use crate::generate::Step;
 use crate::model::action::Action;
 use crate::model::mirror::Mirror;
+use crate::model::oracle::Answer;
 use crate::model::value::Handle;
 use crate::model::{Model, Statuses};
 
@@ -92,6 +94,25 @@ impl Worlds {
         (event, took): (usize, Duration),
     ) {
         self.filter(|world| world.observe(step, again, expected, response, (event, took)));
+    }
+
+    /// Which picks of a step its actor could not see, whatever the world, where that is why it was refused.
+    pub fn concealed(&self, step: u32, action: &Action) -> Option<Vec<usize>> {
+        let picks = self.first.concealed(step, action)?;
+        let mut others = self.others.iter();
+        let same = others.all(|world| world.concealed(step, action).as_ref() == Some(&picks));
+        same.then_some(picks)
+    }
+
+    /// Compares the answer about what who asked cannot see with those about what never was.
+    pub fn observe_probes(
+        &mut self,
+        (rule, picks): (usize, &[usize]),
+        hidden: &Answer,
+        probed: &[Probed],
+        event: usize,
+    ) {
+        self.filter(|world| world.observe_probes((rule, picks), hidden, probed, event));
     }
 
     /// Notes that the server has not recovered from a fault: it answers, and still fails.

@@ -9,7 +9,7 @@ use super::{Ending, Failure, ModelPath, PlanOptions, load};
 use crate::generate::{Coverage, Generator, needed_accounts, rehearse};
 use crate::model::action::Outcome;
 use crate::model::value::KindId;
-use crate::model::{By, Model};
+use crate::model::{By, Model, Pick, Visibility};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -130,6 +130,17 @@ fn reason(model: &Model, rule: usize, outcome: Outcome, ever: &[bool]) -> String
     if let Some(kind) = missing {
         return format!("no plan ever had a {}", model.kind(kind).name);
     }
+    let sees_none = |pick: &&Pick| {
+        let visibility = model.kind(pick.kind).visible_to.as_ref();
+        let of = |visibility: &Visibility| by.and_then(|by| visibility.of(by)).is_some();
+        pick.veiled && visibility.is_some_and(|visibility| !of(visibility))
+    };
+    if outcome.is_ok() | matches!(outcome, Outcome::Refused(_) | Outcome::Gone(_))
+        && let Some(pick) = definition.picks.iter().find(sees_none)
+    {
+        let kind = &model.kind(pick.kind).name;
+        return format!("who acts never sees a {kind}, says its `visible_to`");
+    }
     match outcome {
         Outcome::Refused(n) if definition.requires[n].that.uses.answer => {
             "it depends on the server's answer, which a rehearsal does not have".into()
@@ -152,6 +163,10 @@ fn reason(model: &Model, rule: usize, outcome: Outcome, ever: &[bool]) -> String
         Outcome::Ok(_) => "no plan got to where all its requirements hold".into(),
         Outcome::Gone(n) => format!(
             "no plan tried it with a deleted {}",
+            model.kind(definition.picks[n].kind).name
+        ),
+        Outcome::Hidden(n) => format!(
+            "no plan had a {} that who acts cannot see",
             model.kind(definition.picks[n].kind).name
         ),
         Outcome::Absent(_)

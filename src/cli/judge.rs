@@ -43,6 +43,10 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
                 "✗ plan {plan}: the server failed: {what} was answered {status}  (line {line})"
             ));
         }
+        for told_apart in recording::told_apart(&model, plan) {
+            wrong = true;
+            terminal.print(&format!("✗ plan {}: {told_apart}", plan.plan));
+        }
         match check(&model, &history.start, &plan.operations, &bounds) {
             Verdict::Explained => {}
             Verdict::Contradicted(refutation) => {

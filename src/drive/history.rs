@@ -77,6 +77,13 @@ pub enum Purpose {
         /// The invariants that ask, by their position in the model.
         invariants: Vec<usize>,
     },
+    /// The request of a step once more, about what never was instead of what is hidden from who asks.
+    Probe {
+        /// The id of the step.
+        of: u32,
+        /// The texts that were made up for it, and what each stands in the place of.
+        made_up: Vec<(String, String)>,
+    },
 }
 
 /// What happened in one run of a plan, in order.

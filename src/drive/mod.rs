@@ -26,6 +26,6 @@ pub use injector::{Disturbance, Eventually, Injector, InjectorError};
 pub use link::{Link, LinkConfig};
 pub use plugin::{Plugin, PluginConfig};
 pub use process::{Ready, Run, Serve, ServeError, Server};
-pub use render::{RenderError, Renderer};
+pub use render::{Probe, RenderError, Renderer};
 pub use startup::{Misstart, Startup};
 pub use toxiproxy::Toxiproxy;

@@ -1,6 +1,8 @@
 //! From a symbolic action to a request: fresh values get the run's mark, entities that never were get ids of the right
 //! shape, and credentials go where the model says.
 
+mod probe;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +20,8 @@ use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{self, Auth, Model, PathPart};
+
+pub use probe::Probe;
 
 /// What may stand in a segment of a path (RFC 3986, section 3.3); everything else is encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -105,44 +109,55 @@ impl Renderer {
     ///
     /// [`RenderError`] where it needs what was never learned.
     pub fn request(&self, mirror: &Mirror, action: &Action) -> Result<Request, RenderError> {
+        let rule = &self.model.rules[action.rule];
+        let mut mirror = mirror.clone();
+        let mut about = Vec::with_capacity(action.picks.len());
+        for (index, (pick, picked)) in rule.picks.iter().zip(&action.picks).enumerate() {
+            about.push(match picked {
+                Picked::Entity(handle) => *handle,
+                Picked::Never => self.phantom(&mut mirror, pick.kind, index),
+            });
+        }
+        self.request_about(&mirror, action, &about)
+    }
+
+    /// The request of an action, about these entities instead of what it picks.
+    fn request_about(
+        &self,
+        mirror: &Mirror,
+        action: &Action,
+        about: &[Handle],
+    ) -> Result<Request, RenderError> {
         let model = &self.model;
         let rule = &model.rules[action.rule];
-        let mut mirror = mirror.clone();
         let mut names = model.names(action, true);
-        let mut keys = Vec::with_capacity(action.picks.len());
-        for (index, (pick, picked)) in rule.picks.iter().zip(&action.picks).enumerate() {
-            let handle = match picked {
-                Picked::Entity(handle) => *handle,
-                Picked::Never => {
-                    let phantom = self.phantom(&mut mirror, pick.kind, index);
-                    names.bind(pick.name.clone(), Value::Entity(phantom));
-                    phantom
-                }
-            };
-            keys.push(handle);
+        for ((pick, picked), handle) in rule.picks.iter().zip(&action.picks).zip(about) {
+            if picked.handle() != Some(*handle) {
+                names.bind(pick.name.clone(), Value::Entity(*handle));
+            }
         }
         // An argument that is computed from an entity that never was: from the one made up for it.
         for (arg, value) in rule.args.iter().zip(&action.args) {
             if let (Domain::Computed(expression), Value::Unknown) = (&arg.domain, value) {
-                let value = expression.eval(&model.scope(&mirror, &names));
+                let value = expression.eval(&model.scope(mirror, &names));
                 names.bind(arg.name.clone(), value.unwrap_or(Value::Unknown));
             }
         }
         for (name, expression) in &rule.lets {
-            let value = model.scope(&mirror, &names);
+            let value = model.scope(mirror, &names);
             let value = expression.eval(&value).unwrap_or(Value::Unknown);
             names.bind(name.clone(), value);
         }
-        let mut request = self.render(&rule.request, &mirror, &names, &keys, &action.args)?;
+        let mut request = self.render(&rule.request, mirror, &names, about, &action.args)?;
         if let Some(auth) = &rule.auth {
-            self.authorize(&mut request, auth, &mirror, &names, None)?;
+            self.authorize(&mut request, auth, mirror, &names, None)?;
         }
         match action.actor {
             Actor::Entity(handle) | Actor::Other(handle) => {
-                self.credentials(&mut request, &mirror, handle, None)?;
+                self.credentials(&mut request, mirror, handle, None)?;
             }
             Actor::Forged(handle, forgery) => {
-                self.credentials(&mut request, &mirror, handle, Some(forgery))?;
+                self.credentials(&mut request, mirror, handle, Some(forgery))?;
             }
             Actor::Anyone | Actor::Nobody => {}
         }
@@ -398,13 +413,7 @@ impl Renderer {
     /// An entity that never was: like one that is there, but with a key and texts of its own.
     fn phantom(&self, mirror: &mut Mirror, kind: KindId, nth: usize) -> Handle {
         let definition = self.model.kind(kind);
-        let count = self.made_up.fetch_add(1, Ordering::Relaxed);
-        let salt = self
-            .mark
-            .bytes()
-            .fold(count.wrapping_mul(0x9e37_79b9_7f4a_7c15), |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
+        let salt = self.salt();
         let sample = mirror.all(kind).next().map(|(_, r)| r.fields.clone());
         let fields = definition
             .fields
@@ -414,7 +423,7 @@ impl Renderer {
                 let like = sample.as_ref().and_then(|s| s.get(index));
                 match (like, field.ty.bare()) {
                     (Some(Value::Int(_)), _) if definition.key == Some(index) => {
-                        Value::Int(2_000_000_000 + i64::try_from(salt % 100_000_000).unwrap_or(0))
+                        Value::Int(never_counted(salt))
                     }
                     (Some(Value::Text(text)), _) => Value::text(never(text, salt)),
                     (Some(Value::Unknown) | None, ty) if ty.is_text() => {
@@ -430,14 +439,34 @@ impl Renderer {
                 }
             })
             .collect();
-        let handle = Handle {
-            kind,
-            step: u32::MAX,
-            nth: u16::try_from(nth).unwrap_or(u16::MAX),
-        };
-        mirror.insert(handle, fields);
-        handle
+        made_up(mirror, kind, nth, fields)
     }
+
+    /// A number that no entity was made up with before.
+    fn salt(&self) -> u64 {
+        let count = self.made_up.fetch_add(1, Ordering::Relaxed);
+        self.mark
+            .bytes()
+            .fold(count.wrapping_mul(0x9e37_79b9_7f4a_7c15), |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+            })
+    }
+}
+
+/// Puts an entity that never was into a mirror, for the nth pick of an action.
+fn made_up(mirror: &mut Mirror, kind: KindId, nth: usize, fields: Vec<Value>) -> Handle {
+    let handle = Handle {
+        kind,
+        step: u32::MAX,
+        nth: u16::try_from(nth).unwrap_or(u16::MAX),
+    };
+    mirror.insert(handle, fields);
+    handle
+}
+
+/// A number that no server has counted up to.
+fn never_counted(salt: u64) -> i64 {
+    2_000_000_000 + i64::try_from(salt % 100_000_000).unwrap_or(0)
 }
 
 fn failed(what: &str, error: EvalError) -> RenderError {

@@ -356,6 +356,12 @@ static TOKEN: std::sync::LazyLock<regex::Regex> = std::sync::LazyLock::new(|| {
     regex::Regex::new(r"[A-Za-z0-9_+/=.-]{24,}").expect("a constant pattern")
 });
 
+/// The text with a sign in the place of every time in it.
+pub(crate) fn without_times(text: &str) -> String {
+    let text = TIME.replace_all(text, "‹time›");
+    EPOCH.replace_all(&text, "‹time›").into_owned()
+}
+
 /// Whether a text is an id, a token or a time rather than a word: it has a digit, and no spaces.
 pub(crate) fn looks_invented(text: &str) -> bool {
     text.chars().any(|c| c.is_ascii_digit()) && !text.contains(char::is_whitespace)

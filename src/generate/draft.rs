@@ -239,7 +239,10 @@ fn wanted(prepared: &Prepared, turn: &Turn, rng: &mut TestRng) -> Vec<Wanted> {
         if goal.recipe.is_none() || (goal.way.is_some() && !turns[index]) {
             continue;
         }
-        let business = matches!(goal.outcome, Outcome::Ok(_) | Outcome::Refused(_));
+        let business = matches!(
+            goal.outcome,
+            Outcome::Ok(_) | Outcome::Refused(_) | Outcome::Hidden(_)
+        );
         let bonus = if business { BONUS } else { 0 };
         let turn = if turns[index] { TURN } else { 0 };
         ranked.push((turn + bonus + rng.random_range(0..100), index));

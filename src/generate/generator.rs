@@ -139,6 +139,11 @@ impl Goal {
         if let Some(way) = &way {
             read.add(&way.uses(definition, outcome));
         }
+        for pick in definition.picks.iter().filter(|pick| pick.veiled) {
+            let visibility = model.kind(pick.kind).visible_to.iter();
+            let to = visibility.flat_map(|visibility| &visibility.to);
+            to.for_each(|(_, which)| read.add(&which.uses));
+        }
         Goal {
             rule,
             outcome,

@@ -316,10 +316,16 @@ impl Search<'_, '_> {
             return false;
         }
         let strayed = self.strayed;
+        let hidden = self.outcome == Outcome::Hidden(index);
         for handle in self.pool(index) {
             self.picks.push(Picked::Entity(handle));
             let depth = self.names.len();
-            self.names.bind(pick.name.clone(), Value::Entity(handle));
+            // What he cannot see is as if it never was.
+            let bound = match hidden {
+                true => Value::Unknown,
+                false => Value::Entity(handle),
+            };
+            self.names.bind(pick.name.clone(), bound);
             if self.after(index + 1) {
                 return true;
             }
@@ -345,8 +351,12 @@ impl Search<'_, '_> {
                 .collect(),
             None => mirror.live(pick.kind).collect(),
             Some(from) => {
+                let depth = self.names.len();
+                self.unveil();
                 let scope = self.bow.prepared.model.scope(mirror, &self.names);
-                match (from.eval(&scope), self.outcome) {
+                let pool = from.eval(&scope);
+                self.names.truncate(depth);
+                match (pool, self.outcome) {
                     (Ok(pool), _) => handles(&pool),
                     // As where the record that never was would say in which collection it is.
                     (Err(EvalError::Unknown), Outcome::Absent(_)) => {
@@ -357,6 +367,9 @@ impl Search<'_, '_> {
                 }
             }
         };
+        if pick.veiled {
+            pool.retain(|handle| self.is_seen_as_wanted(index, *handle));
+        }
         if let Some(Some(fixed)) = self.fixed.picks.get(index) {
             pool.retain(|handle| handle == fixed);
             return pool;
@@ -375,8 +388,30 @@ impl Search<'_, '_> {
         pool
     }
 
+    /// Whether who acts sees an entity, where the outcome asks for that, or does not, where it asks for that.
+    fn is_seen_as_wanted(&self, index: usize, entity: Handle) -> bool {
+        let model = &self.bow.prepared.model;
+        let seen = model.sees(self.bow.mirror, self.actor.handle(), entity);
+        match self.outcome {
+            outcome if outcome == Outcome::Hidden(index) => seen == Some(false),
+            Outcome::Refused(_) => seen == Some(true),
+            _ => seen != Some(false),
+        }
+    }
+
+    /// Binds what is hidden to what it is, for what depends on it.
+    fn unveil(&mut self) {
+        if let Outcome::Hidden(index) = self.outcome
+            && let Some(hidden) = self.picks.get(index).and_then(|picked| picked.handle())
+        {
+            let name = self.rule.picks[index].name.clone();
+            self.names.bind(name, Value::Entity(hidden));
+        }
+    }
+
     /// Arguments that are computed from what never was are computed from something of its kind. False where there is none.
     fn stand_in(&mut self) -> bool {
+        self.unveil();
         let Outcome::Absent(index) = self.outcome else {
             return true;
         };

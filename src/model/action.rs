@@ -135,6 +135,8 @@ pub enum Outcome {
     Refused(usize),
     /// A pick never was, by its position.
     Absent(usize),
+    /// A pick is one that who acts cannot see, by its position: to him it never was.
+    Hidden(usize),
     /// A pick is gone, by its position.
     Gone(usize),
     /// The credentials are missing or not valid.
@@ -155,6 +157,7 @@ impl Outcome {
             },
             Outcome::Refused(n) => rule.requires[n].name.to_string(),
             Outcome::Absent(n) => format!("absent {}", rule.picks[n].name),
+            Outcome::Hidden(n) => format!("hidden {}", rule.picks[n].name),
             Outcome::Gone(n) => format!("gone {}", rule.picks[n].name),
             Outcome::Unauthenticated => "unauthenticated".into(),
             Outcome::OtherKind => "other kind".into(),
@@ -191,6 +194,8 @@ impl Rule {
                 .filter(|index| shown[*index] && given(&self.absent, *index))
                 .map(Outcome::Absent),
         );
+        let veiled = (0..self.picks.len()).filter(|index| self.picks[*index].veiled);
+        outcomes.extend(veiled.map(Outcome::Hidden));
         for (index, pick) in self.picks.iter().enumerate() {
             if shown[index] && given(&self.gone, index) && model.deletes(pick.kind) {
                 outcomes.push(Outcome::Gone(index));
@@ -214,7 +219,7 @@ impl Rule {
 
     /// Whether any part of the request is a pick or a field of it. In what is computed from it, nothing can take the
     /// place of an entity that never was.
-    fn shows(&self, pick: usize) -> bool {
+    pub(super) fn shows(&self, pick: usize) -> bool {
         let in_path = |part: &PathPart| matches!(part, PathPart::Pick(index) if *index == pick);
         if self.request.parts.iter().any(in_path) {
             return true;

@@ -7,6 +7,7 @@ mod invariants;
 mod outcomes;
 mod requests;
 mod rules;
+mod visibility;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -61,6 +62,7 @@ pub(super) const BUILT_IN: &[&str] = &[
     "isolation",
     "no_secrets_leaked",
     "leaks_internals",
+    "indistinguishable",
     RECOVERS,
 ];
 
@@ -356,7 +358,8 @@ impl File<'_> {
         let globals = self.globals(top);
         let kinds = self.kinds(&declared);
         let rule_entries = self.under(&sections, "rules");
-        let (rules, rule_ends) = self.rules(&sections, &rule_entries);
+        let (mut rules, rule_ends) = self.rules(&sections, &rule_entries);
+        visibility::veil(&kinds, &mut rules);
         let (invariants, invariant_ends) = self.invariants(&sections);
         let setup = self.setup(top, &rule_entries, &rules);
         self.reachable(&kinds, &rules);

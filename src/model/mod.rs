@@ -21,6 +21,7 @@ mod tree;
 pub mod types;
 mod typing;
 pub mod value;
+mod visibility;
 pub(crate) mod walk;
 
 use std::ops::Range;
@@ -36,6 +37,7 @@ use value::KindId;
 
 pub use diagnostics::{Mistake, ModelErrors};
 pub use file::{LoadError, Notes};
+pub use visibility::Visibility;
 
 /// An API's business rules.
 #[derive(derive_more::Debug)]
@@ -108,6 +110,8 @@ pub struct Kind {
     pub owner: Option<usize>,
     /// How an entity of this kind shows who it is, if it can act.
     pub auth: Option<Auth>,
+    /// Who can see entities of this kind, where not everybody can.
+    pub visible_to: Option<Visibility>,
     /// Where it stands in the file.
     pub span: Range<usize>,
 }
@@ -328,6 +332,8 @@ pub struct Pick {
     pub kind: KindId,
     /// What it is picked from, where that is not the whole kind.
     pub from: Option<Expression>,
+    /// Whether who acts may not see what is picked, so that it has to be as if it never was.
+    pub veiled: bool,
     /// Where it stands in the file.
     pub span: Range<usize>,
 }

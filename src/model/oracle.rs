@@ -10,6 +10,7 @@ use super::expression::{EvalError, Expression, Names, Scope};
 use super::mirror::Mirror;
 use super::template::Template;
 use super::value::{Handle, KindId, Value};
+use super::visibility::Veil;
 use super::{Argument, Body, By, Check, Effect, Model, PathPart, Place, Rule, Sent, Statuses};
 
 /// The answer of a server, as expressions see it.
@@ -104,22 +105,27 @@ impl Model {
     /// What must come of an action in a mirror. Total: every action has a prediction. With an answer, requirements
     /// that look at it are evaluated; without one they may go either way.
     pub fn predict(&self, mirror: &Mirror, action: &Action, answer: Option<&Answer>) -> Prediction {
-        let names = self.all_names(mirror, action, answer);
-        self.predict_with(mirror, action, answer.is_some(), &names)
+        let veil = self.veil(mirror, action);
+        let seen = veil.over(action);
+        let names = self.all_names(mirror, &seen, answer);
+        self.predict_with(mirror, (&seen, &veil), answer.is_some(), &names)
     }
 
     fn predict_with(
         &self,
         mirror: &Mirror,
-        action: &Action,
+        (action, veil): (&Action, &Veil),
         answered: bool,
         names: &Names,
     ) -> Prediction {
         let rule = &self.rules[action.rule];
         let mut failing = self.implied(mirror, action);
+        veil.name(&mut failing);
         let structural = !failing.is_empty();
         let mut certain = structural;
-        let mut open = false;
+        // Where it is not known whether he sees it, either may come of it.
+        failing.extend(veil.unsure.iter().copied().map(Outcome::Hidden));
+        let mut open = !veil.unsure.is_empty();
         let scope = Scope {
             before: Some(mirror),
             ..self.scope(mirror, names)
@@ -218,7 +224,7 @@ impl Model {
         match outcome {
             Outcome::Ok(n) => &rule.successes[n].statuses,
             Outcome::Refused(n) => &rule.requires[n].statuses,
-            Outcome::Absent(n) => &rule.absent[n],
+            Outcome::Absent(n) | Outcome::Hidden(n) => &rule.absent[n],
             Outcome::Gone(n) => &rule.gone[n],
             Outcome::Unauthenticated => &rule.unauthenticated,
             Outcome::OtherKind => &rule.other_kind,
@@ -349,8 +355,10 @@ impl Model {
         step: u32,
         assume: impl FnOnce(&Prediction) -> Option<Outcome>,
     ) -> Option<(Prediction, Outcome, Applied)> {
-        let names = self.all_names(mirror, action, None);
-        let prediction = self.predict_with(mirror, action, false, &names);
+        let veil = self.veil(mirror, action);
+        let seen = veil.over(action);
+        let names = self.all_names(mirror, &seen, None);
+        let prediction = self.predict_with(mirror, (&seen, &veil), false, &names);
         let assumed = assume(&prediction)?;
         let applied = self.apply_with(mirror, (action.rule, assumed), (step, None), names, None);
         Some((prediction, assumed, applied))

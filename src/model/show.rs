@@ -105,7 +105,12 @@ impl Book<'_> {
         }
         self.line(format_args!("\n## Built-in checks\n"));
         for name in BUILT_IN {
-            if *name == "conformance" && model.openapi.is_none() {
+            let idle = match *name {
+                "conformance" => model.openapi.is_none(),
+                "indistinguishable" => model.kinds.iter().all(|kind| kind.visible_to.is_none()),
+                _ => false,
+            };
+            if idle {
                 continue;
             }
             let switch = match model.has_builtin(name) {
@@ -214,6 +219,21 @@ impl Book<'_> {
             ]);
         }
         self.table(&["field", "type", ""], &rows);
+        if let Some(visibility) = &kind.visible_to {
+            self.line(format_args!(
+                "\nTo others it is as if it never was. It is seen by\n"
+            ));
+            for (kind, which) in &visibility.to {
+                let name = &self.model.kind(*kind).name;
+                match visibility.is_open_to(*kind) {
+                    true => self.line(format_args!("- every `{name}`")),
+                    false => self.line(format_args!(
+                        "- a `{name}` (`actor`) where `{}`",
+                        source(which)
+                    )),
+                }
+            }
+        }
         if let Some(auth) = &kind.auth {
             self.line(format_args!(
                 "\nIt can act, and shows who it is by {}.",

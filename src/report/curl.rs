@@ -300,6 +300,16 @@ impl Script<'_> {
                 last: failing && read.is_none(),
             });
         }
+        if let Some(exchange) = scene.probe() {
+            let path = self.pieces(&exchange.request.path, u32::MAX);
+            out.push(Command {
+                step: u32::MAX,
+                title: "the same about what never was, which must be answered alike".to_owned(),
+                remark: format!("came: {}", shown(exchange)),
+                words: self.words(u32::MAX, &path, exchange, &[]),
+                last: true,
+            });
+        }
         if let Some((exchange, _)) = read {
             let path = self.read_path(exchange);
             out.push(Command {

@@ -76,6 +76,10 @@ fn why(scene: &Scene<'_>, rule: &Rule, outcome: Outcome) -> String {
             format!("because {}: {that} is false", rule.requires[n].name)
         }
         Outcome::Absent(n) => format!("because the {} never was", rule.picks[n].name),
+        Outcome::Hidden(n) => format!(
+            "because who asks cannot see the {}, as if it never was",
+            rule.picks[n].name
+        ),
         Outcome::Gone(n) => format!("because the {} is gone", rule.picks[n].name),
         Outcome::Unauthenticated => "because the credentials are missing or not valid".to_owned(),
         Outcome::OtherKind => "because the credentials are those of another kind".to_owned(),
@@ -221,6 +225,18 @@ fn status(scene: &Scene<'_>, observed: u16) -> Readings {
         }
         Outcome::Ok(_) => (missing(scene, rule, observed), None),
         Outcome::Absent(n) => (by_name("absent", rule, &rule.picks[n].name, observed), None),
+        Outcome::Hidden(n) => {
+            let pick = &rule.picks[n];
+            let kind = &model.kind(pick.kind).name;
+            let change = match accepted {
+                true => format!("he may see it: say so in `visible_to` of `{kind}`."),
+                false => format!(
+                    "if he may know of it, say so in `visible_to` of `{kind}`; or {}",
+                    by_name("absent", rule, &pick.name, observed)
+                ),
+            };
+            (change, None)
+        }
         Outcome::Gone(n) => (by_name("gone", rule, &rule.picks[n].name, observed), None),
         Outcome::Invalid(n) if accepted => {
             let change = format!(
@@ -301,6 +317,14 @@ fn claim(scene: &Scene<'_>) -> Readings {
         )
     });
     let (api, change) = match (&violation.id, &violation.finding) {
+        (CheckId::Indistinguishable { .. }, _) => (
+            "whoever asks learns that there is something, which its answer must not tell: not by its status, and \
+             not by what it says."
+                .to_owned(),
+            "if he may know of it, say so in `visible_to`; if a difference does no harm, switch the check off: \
+             `builtin: { indistinguishable: false }`."
+                .to_owned(),
+        ),
         (CheckId::Answer { place, .. }, _) => (
             format!("its answer lacks what becomes {place}."),
             format!("take {place} from where the answer has it, or do without it."),

@@ -1,6 +1,8 @@
 //! Recordings: histories as JSON Lines, to be judged by themselves, by gainsay or by anybody. A head, then one line an
 //! operation; docs/histories.md has every field. What is read may come from a stranger.
 
+mod probes;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::BufRead;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::model::oracle::Answer;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{Mode, Model, Statuses};
 use crate::run::PlanRun;
+pub use probes::told_apart;
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -70,6 +73,8 @@ pub struct Recorded {
     pub lines: Vec<usize>,
     /// Where the server failed: the line, what was asked, and the status.
     pub failures: Vec<(usize, String, u16)>,
+    /// What was asked about what never was, in the place of what an operation was about.
+    probes: Vec<probes::Recorded>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +112,9 @@ struct Line {
     _fault: Option<Noted>,
     read: Option<String>,
     of: Option<String>,
+    probe: Option<u32>,
+    #[serde(default)]
+    made_up: BTreeMap<String, String>,
     start_us: u64,
     end_us: Option<u64>,
     status: Option<u16>,
@@ -194,6 +202,7 @@ pub fn read(model: &Model, mut text: impl BufRead) -> Result<Recording, Recordin
                 });
             }
         }
+        probes::check(model, plan)?;
     }
     Ok(recording)
 }
@@ -241,7 +250,11 @@ fn read_head(model: &Model, head: &Head) -> Result<Mirror, Wrong> {
 }
 
 fn read_line(model: &Model, plan: &mut Recorded, at: usize, line: Line) -> Result<(), Wrong> {
+    if line.probe.is_some() {
+        return probes::read(plan, at, line);
+    }
     let name = line.rule.clone().or_else(|| line.read.clone());
+    let answer = line.answer();
     let (deed, id) = match (&line.rule, &line.read) {
         (Some(rule), None) => {
             let id = line.id.ok_or_else(|| {
@@ -290,27 +303,11 @@ fn read_line(model: &Model, plan: &mut Recorded, at: usize, line: Line) -> Resul
             return Err(("it is neither of a rule nor of a read".to_owned(), help));
         }
     };
-    if line.end_us.is_some_and(|end| end < line.start_us) {
-        let help = "times are microseconds of one clock";
-        return Err(("it ends before it starts".to_owned(), help));
-    }
-    if line.status.is_some() && line.end_us.is_none() {
-        let help = "say `end_us`, or `\"status\": null` where nobody saw an answer";
-        return Err(("it has an answer and no end".to_owned(), help));
-    }
     let mut op = Operation {
         id,
         start: line.start_us,
         end: line.end_us,
-        answer: line.status.map(|status| Answer {
-            status,
-            headers: Value::Map(Arc::new(
-                (line.headers.iter())
-                    .map(|(k, v)| (Value::text(k.to_ascii_lowercase()), Value::text(v.as_str())))
-                    .collect(),
-            )),
-            body: Value::from_json(&line.body),
-        }),
+        answer: answer?,
         again: line.again,
         deed,
     };
@@ -327,6 +324,29 @@ fn read_line(model: &Model, plan: &mut Recorded, at: usize, line: Line) -> Resul
     plan.operations.push(op);
     plan.lines.push(at);
     Ok(())
+}
+
+impl Line {
+    /// What was answered, if anybody saw it.
+    fn answer(&self) -> Result<Option<Answer>, Wrong> {
+        if self.end_us.is_some_and(|end| end < self.start_us) {
+            let help = "times are microseconds of one clock";
+            return Err(("it ends before it starts".to_owned(), help));
+        }
+        if self.status.is_some() && self.end_us.is_none() {
+            let help = "say `end_us`, or `\"status\": null` where nobody saw an answer";
+            return Err(("it has an answer and no end".to_owned(), help));
+        }
+        Ok(self.status.map(|status| Answer {
+            status,
+            headers: Value::Map(Arc::new(
+                (self.headers.iter())
+                    .map(|(k, v)| (Value::text(k.to_ascii_lowercase()), Value::text(v.as_str())))
+                    .collect(),
+            )),
+            body: Value::from_json(&self.body),
+        }))
+    }
 }
 
 fn foresees(model: &Model, deed: &Deed, status: u16) -> bool {
@@ -424,6 +444,7 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
         }
     }
     let mut began: BTreeMap<u32, u64> = BTreeMap::new();
+    let probed = probes::probed(run);
     // What gainsay does to the server may be why it fails.
     let shaken = plan.all().any(|step| step.delivery.is_of_all());
     let mut out = String::new();
@@ -474,6 +495,20 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                     line.insert("fault".into(), json!(noted));
                 }
                 answer(model, &masks, &mut line, exchange, (started, told, fence));
+                if probed.contains(id) {
+                    show_type(&masks, &mut line, exchange);
+                }
+                out.push_str(&written_out(line));
+            }
+            Purpose::Probe { of, made_up } => {
+                line.insert("probe".into(), (*of).into());
+                let mask = |text: &str| masks.text("", text);
+                let made_up = made_up.iter();
+                let made_up = made_up.map(|(made_up, of)| (mask(made_up), mask(of).into()));
+                line.insert("made_up".into(), made_up.collect::<Map<_, _>>().into());
+                let started = micros(exchange.started);
+                answer(model, &masks, &mut line, exchange, (started, true, 0));
+                show_type(&masks, &mut line, exchange);
                 out.push_str(&written_out(line));
             }
             Purpose::Read {
@@ -552,6 +587,16 @@ fn answer(
     let body = response.value();
     if !body.is_null() {
         line.insert("body".into(), masks.json("", &body));
+    }
+}
+
+/// Adds the type of what was answered, whether the model speaks of it or not: it must not tell anything.
+fn show_type(masks: &Masks, line: &mut Map<String, Json>, exchange: &Exchange) {
+    const NAME: &str = "content-type";
+    let shown = exchange.response.as_ref().and_then(|r| r.header(NAME));
+    if let (Some(shown), true) = (shown, line.get("status").is_some_and(|s| !s.is_null())) {
+        let headers = line.entry("headers").or_insert_with(|| json!({}));
+        headers[NAME] = masks.json(NAME, &shown.into());
     }
 }
 

@@ -1,7 +1,8 @@
 //! The scene of a counterexample: its parts in the words of people. All texts that leave it are symbolised, without
 //! secrets and without control characters.
 
-use crate::drive::history::{Exchange, Request};
+use crate::check::CheckId;
+use crate::drive::history::{Exchange, Purpose, Request};
 use crate::drive::symbols::{HandleNames, Symbols};
 use crate::generate::Step;
 use crate::model::action::Picked;
@@ -316,9 +317,20 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// The last exchange about what never was, where the answer to the failing step has to be like its answer.
+    pub fn probe(&self) -> Option<&'a Exchange> {
+        let violation = &self.found.violation;
+        let CheckId::Indistinguishable { .. } = violation.id else {
+            return None;
+        };
+        let mut events = self.found.history.events.iter().rev();
+        let beside = |purpose: &Purpose| matches!(purpose, Purpose::Probe { of, .. } if *of == violation.step);
+        let event = events.find(|event| beside(&event.purpose))?;
+        Some(&event.exchange)
+    }
+
     /// The exchange that showed the violation: that of the read, or that of the step.
     pub fn shown_by(&self) -> Option<(&'a Exchange, bool)> {
-        use crate::drive::history::Purpose;
         let violation = &self.found.violation;
         match violation
             .event

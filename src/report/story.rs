@@ -76,6 +76,9 @@ pub(super) fn headline(id: &CheckId) -> String {
         CheckId::Internals { rule } => {
             format!("an error answer of {rule} shows the server's inside")
         }
+        CheckId::Indistinguishable { rule } => {
+            format!("{rule} tells what is hidden from what never was")
+        }
         CheckId::Isolation { rule, field } => format!("{rule} shows what is private: {field}"),
     }
 }
@@ -170,6 +173,9 @@ impl Teller<'_> {
             }
             CheckId::Internals { rule } => format!(
                 "An error answer says what is wrong, and not how the server is made (leaks_internals), at {rule}"
+            ),
+            CheckId::Indistinguishable { rule } => format!(
+                "What somebody cannot see is answered like what never was (indistinguishable), at {rule}"
             ),
             CheckId::Isolation { field, .. } => {
                 format!("{field} is private (isolation); it was shown by")

@@ -167,6 +167,11 @@ fn is_local(model: &Model, rule: &Rule) -> bool {
         looked.extend(success.returns.iter().map(|check| &check.that.uses));
     }
     let mut expressions: Vec<&Expression> = Vec::new();
+    for pick in rule.picks.iter().filter(|pick| pick.veiled) {
+        let visibility = model.kind(pick.kind).visible_to.iter();
+        let to = visibility.flat_map(|visibility| &visibility.to);
+        expressions.extend(to.map(|(_, which)| which));
+    }
     for effect in effects {
         match effect {
             Effect::Create {

@@ -14,7 +14,14 @@ impl File<'_> {
                 node,
                 &format!("the entity `{}`", key.name),
                 &[
-                    "about", "fields", "derived", "key", "owner", "auth", "plural",
+                    "about",
+                    "fields",
+                    "derived",
+                    "key",
+                    "owner",
+                    "auth",
+                    "visible_to",
+                    "plural",
                 ],
             );
             let plural = match fields.get("plural") {
@@ -193,6 +200,7 @@ impl File<'_> {
             let mut env = Environment::default();
             env.names.insert("self".into(), Type::Entity(id));
             let auth = fields.get("auth").map(|node| self.auth(node, &env));
+            let visible_to = self.visible_to(declared, index, owner);
             let about = self.text_of(fields, "about");
             let schema = &self.reader.schema.kinds[index];
             out.push(Kind {
@@ -213,6 +221,7 @@ impl File<'_> {
                 key: key_field,
                 owner,
                 auth,
+                visible_to,
                 span: key.span.clone(),
             });
         }

@@ -325,6 +325,8 @@ impl File<'_> {
                 name: name.name.as_str().into(),
                 kind,
                 from: (!whole).then_some(expression),
+                // Until the rule is known, and all kinds are.
+                veiled: false,
                 span: name.span.clone(),
             });
         }

@@ -16,6 +16,7 @@ pub(super) fn why(rule: &Rule, outcome: Outcome) -> String {
         },
         Outcome::Refused(n) => format!("not: {}", source(&rule.requires[n].that)),
         Outcome::Absent(n) => format!("{} never was", rule.picks[n].name),
+        Outcome::Hidden(n) => format!("who asks cannot see {}", rule.picks[n].name),
         Outcome::Gone(n) => format!("{} is gone", rule.picks[n].name),
         Outcome::Unauthenticated => "no credentials, or none that are valid".to_owned(),
         Outcome::OtherKind => "credentials of another kind of principal".to_owned(),
