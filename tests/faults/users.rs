@@ -30,7 +30,7 @@ const IN_A_SEQUENCE: [(&str, &str, usize); 8] = [
         "watch_run must be refused: unauthenticated",
         4,
     ),
-    ("ws_no_owner", "watch_run must be refused: A2_own_run", 5),
+    ("ws_no_owner", "watch_run must be refused: hidden run", 5),
 ];
 
 #[test]
