@@ -126,6 +126,23 @@ struct Books {
     made: usize,
 }
 
+/// Why somebody gets nothing.
+struct Refusal {
+    status: StatusCode,
+    body: serde_json::Value,
+    /// It is not said that it is JSON.
+    bare: bool,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self.bare {
+            true => (self.status, self.body.to_string()).into_response(),
+            false => (self.status, Json(self.body)).into_response(),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Shared {
     slip: Slip,
@@ -138,35 +155,33 @@ impl Shared {
         self.books.lock().expect("nobody panicked")
     }
 
-    fn error(&self, status: StatusCode, detail: &str) -> Response {
+    fn error(&self, status: StatusCode, detail: &str) -> Refusal {
         let mut body = json!({ "error": detail });
         if self.slip == Slip::RequestIds {
             let asked = self.asked.fetch_add(1, Ordering::Relaxed);
             body["request"] = format!("r{}", asked * 7919 % 10_007).into();
         }
-        (status, Json(body)).into_response()
+        let bare = false;
+        Refusal { status, body, bare }
     }
 
-    fn absent(&self, id: &str) -> Response {
-        match self.slip {
-            Slip::TellsMoreOfNothing => {
-                let body =
-                    json!({ "error": format!("there is no note {id}"), "hint": "look at /notes" });
-                (StatusCode::NOT_FOUND, Json(body)).into_response()
-            }
-            _ => self.error(StatusCode::NOT_FOUND, &format!("there is no note {id}")),
+    fn absent(&self, id: &str) -> Refusal {
+        let mut refusal = self.error(StatusCode::NOT_FOUND, &format!("there is no note {id}"));
+        if self.slip == Slip::TellsMoreOfNothing {
+            refusal.body["hint"] = "look at /notes".into();
         }
+        refusal
     }
 
-    fn hidden(&self, id: &str) -> Response {
-        let text = format!("there is no note {id}");
+    fn hidden(&self, id: &str) -> Refusal {
+        let (status, text) = (StatusCode::NOT_FOUND, format!("there is no note {id}"));
         match self.slip {
             Slip::Forbids => self.error(StatusCode::FORBIDDEN, "it is not yours"),
-            Slip::TellsByText => self.error(StatusCode::NOT_FOUND, "it is not yours"),
-            Slip::TellsByType => {
-                (StatusCode::NOT_FOUND, json!({ "error": text }).to_string()).into_response()
-            }
-            _ => self.error(StatusCode::NOT_FOUND, &text),
+            Slip::TellsByText => self.error(status, "it is not yours"),
+            slip => Refusal {
+                bare: slip == Slip::TellsByType,
+                ..self.error(status, &text)
+            },
         }
     }
 
@@ -181,7 +196,7 @@ impl Shared {
     }
 
     /// Who asks, or what he is told.
-    fn who(&self, headers: &HeaderMap, badge: bool) -> Result<usize, Response> {
+    fn who(&self, headers: &HeaderMap, badge: bool) -> Result<usize, Refusal> {
         let text = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         let shown = match badge {
             true => text("authorization").and_then(|t| Some(t.strip_prefix("Bearer ")?.to_owned())),
@@ -197,7 +212,7 @@ impl Shared {
     }
 
     /// The position of a note that somebody can see, or what he is told.
-    fn find(&self, who: usize, id: &str) -> Result<usize, Response> {
+    fn find(&self, who: usize, id: &str) -> Result<usize, Refusal> {
         let books = self.books();
         let at = books.notes.iter().position(|note| note.id == id);
         let at = at.ok_or_else(|| self.absent(id))?;
@@ -213,7 +228,7 @@ async fn write(
     State(shared): State<Shared>,
     headers: HeaderMap,
     body: String,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let author = shared.who(&headers, false)?;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
     let text = body["text"]
@@ -236,7 +251,7 @@ async fn read(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     let who = shared.who(&headers, false)?;
     let at = shared.find(who, &id)?;
     let books = shared.books();
@@ -248,7 +263,7 @@ async fn share(
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(body): Json<serde_json::Value>,
-) -> Result<StatusCode, Response> {
+) -> Result<StatusCode, Refusal> {
     let who = shared.who(&headers, false)?;
     let at = shared.find(who, &id)?;
     let mut books = shared.books();
@@ -269,7 +284,7 @@ async fn tear(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Response> {
+) -> Result<StatusCode, Refusal> {
     let who = shared.who(&headers, false)?;
     let found = shared.find(who, &id);
     let mut books = shared.books();
@@ -288,7 +303,7 @@ async fn audit(
     State(shared): State<Shared>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Response> {
+) -> Result<StatusCode, Refusal> {
     shared.who(&headers, true)?;
     let known = shared.books().notes.iter().any(|note| note.id == id);
     known

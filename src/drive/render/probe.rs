@@ -58,8 +58,11 @@ impl Renderer {
         let salt = self.salt();
         let mut replaced: Vec<(String, String)> = Vec::new();
         let record = mirror.get(like)?;
-        let fields = record.fields.iter().enumerate().map(|(index, value)| {
-            let anew = match value {
+        let fields = record
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(index, value)| match value {
                 Value::Text(text) if whole || key == Some(index) => {
                     let anew = never(text, salt);
                     replaced.push((anew.clone(), text.to_string()));
@@ -71,9 +74,7 @@ impl Renderer {
                     Value::Int(anew)
                 }
                 other => other.clone(),
-            };
-            anew
-        });
+            });
         let fields: Vec<Value> = fields.collect();
         // A path may come back as it was sent.
         let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
