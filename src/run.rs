@@ -1,5 +1,7 @@
 //! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
 
+mod keep;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,7 +13,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::check::{Aftermath, Due, Expectation, Ran, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
 use crate::drive::{
-    Client, ClientError, Disturbance, Injector, InjectorError, Race, Raced, Renderer,
+    Client, ClientError, Disturbance, Injector, InjectorError, Jars, Race, Raced, Renderer,
 };
 use crate::generate::{
     Damage, Delivery, Effect, Fault, Generator, LinkName, Plan, Step, rehearse_step, taken,
@@ -44,6 +46,8 @@ pub struct PlanRun {
     pub outcomes: Vec<(u32, usize, Option<Outcome>)>,
     /// The mirror at the end.
     pub mirror: Mirror,
+    /// What principals kept of the answers to them.
+    pub jars: Jars,
     /// What made unique values unique.
     pub mark: String,
     /// When it began, in seconds since 1970: what times in arguments count from.
@@ -98,6 +102,8 @@ pub struct Runner {
     model: Arc<Model>,
     client: Client,
     start: Mirror,
+    /// What principals have that were there before, such as the cookies of accounts.
+    jars: Jars,
     /// What can be done to the server's process, if anything can.
     process: Option<Source>,
     /// The links that can be broken, by name, and the faults of a program's own.
@@ -163,6 +169,7 @@ impl Runner {
         let salt = base36(u64::from(rand::random::<u32>() % (36 * 36 * 36 * 36)));
         Runner {
             model,
+            jars: Jars::new(client.base().clone()),
             client,
             start,
             process: None,
@@ -261,6 +268,8 @@ impl Runner {
             plan,
             retries: retries(plan),
             keys: BTreeMap::new(),
+            jars: self.jars.clone(),
+            sent_with: BTreeMap::new(),
             recovering: None,
             unmet: BTreeSet::new(),
             spreads: Vec::new(),
@@ -315,7 +324,7 @@ impl Runner {
                 model: &self.model,
                 start: &self.start,
             };
-            let done = tidy.up(mirror).await;
+            let done = tidy.up(mirror, &mut run.jars).await;
             run.requests += done.requests;
             tidied = Some(done);
         }
@@ -326,6 +335,7 @@ impl Runner {
             confused,
             unmet,
             spreads,
+            jars,
             ..
         } = run;
         let worlds = judge.most();
@@ -339,6 +349,7 @@ impl Runner {
             violations,
             outcomes,
             mirror,
+            jars,
             mark,
             now,
             skipped,
@@ -404,6 +415,10 @@ struct Run<'a> {
     plan: &'a Plan,
     /// The steps that are tried again with their keys, and the steps that do it.
     retries: BTreeMap<u32, u32>,
+    /// What principals have kept of the answers to them.
+    jars: Jars,
+    /// The jars of then for the steps that are sent again.
+    sent_with: BTreeMap<u32, Jars>,
     /// The steps whose idempotency keys steps have that have none of their own.
     keys: BTreeMap<u32, u32>,
     /// Until when the server may still fail, since something was done to it.
@@ -439,6 +454,7 @@ impl<'a> Run<'a> {
         {
             return Ok(false);
         }
+        self.remember(step);
         let sent = Instant::now();
         let Delivered {
             exchange,
@@ -468,6 +484,7 @@ impl<'a> Run<'a> {
             purpose: Purpose::Step(step.id),
             exchange,
         });
+        let answer = response.clone();
         let action = &expected.action;
         // A failure that what gainsay did may have caused tells nothing.
         let failed = response.as_ref().map(|response| response.status >= 500);
@@ -508,6 +525,9 @@ impl<'a> Run<'a> {
                 self.judge.fence();
             }
             (_, None) => self.judge.never(step, action),
+        }
+        if let Some(answer) = answer {
+            self.keep(step, action, &answer, event);
         }
         if self.judge.are_too_many() {
             self.confused = true;
@@ -583,7 +603,8 @@ impl<'a> Run<'a> {
                 mirrors.all(|mirror| {
                     let mut after = mirror.clone();
                     rehearse_step(model, &mut after, other);
-                    let again = self.renderer.request(&after, action).ok();
+                    let jars = self.jars_of(step);
+                    let again = self.renderer.request(&after, jars, action).ok();
                     again.map(|again| self.with_key(again, step)).as_ref() == Some(request)
                 })
             })
@@ -622,6 +643,9 @@ impl<'a> Run<'a> {
             Delivery::Crashed { after } => Some(after),
             _ => None,
         });
+        for (step, ..) in &entries {
+            self.remember(step);
+        }
         let race = self.at_once(&requests, crash).await?;
         let until = match crash {
             Some(_) => Instant::now(),
@@ -702,6 +726,15 @@ impl<'a> Run<'a> {
         if !explained || self.judge.are_too_many() {
             self.confused = true;
             return Ok(skipped);
+        }
+        // Whatever came last is what a client has in the end.
+        let mut answered: Vec<&Ran<'_>> = ran.iter().collect();
+        answered.sort_by_key(|ran| ran.ended);
+        for ran in answered {
+            let exchange = self.history.events.get(ran.event);
+            if let Some(response) = exchange.and_then(|e| e.exchange.response.clone()) {
+                self.keep(ran.step, &ran.action, &response, ran.event);
+            }
         }
         let last = ran.last().map_or(0, |ran| ran.step.id);
         let actions: Vec<&Action> = ran.iter().map(|ran| &ran.action).collect();
@@ -912,11 +945,12 @@ impl<'a> Run<'a> {
     /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent
     /// again must be what the action says now: what it said before may mean something else by now.
     fn request(&mut self, step: &Step, action: &Action) -> Option<Request> {
-        let rendered = |mirror| self.renderer.request(mirror, action).ok();
         let first = step.delivery.key_of().map(|of| self.root(of));
         if let Some(of) = first {
             self.keys.insert(step.id, of);
         }
+        let jars = self.jars_of(step);
+        let rendered = |mirror| self.renderer.request(mirror, jars, action).ok();
         let keyed = |mirror| rendered(mirror).map(|request| self.with_key(request, step));
         let mut requests = self.judge.mirrors().map(keyed);
         let request = requests.next()??;
@@ -1039,8 +1073,12 @@ impl<'a> Run<'a> {
                 .map(|(name, _)| name)
                 .zip(due.entity);
             // What was never learned cannot be asked for, and nobody may be there to ask.
-            let mut rendered = (self.judge.mirrors())
-                .map(|mirror| self.renderer.read(mirror, read, entity).ok().flatten());
+            let mut rendered = (self.judge.mirrors()).map(|mirror| {
+                self.renderer
+                    .read(mirror, &self.jars, read, entity)
+                    .ok()
+                    .flatten()
+            });
             let Some(Some((request, asks))) = rendered.next() else {
                 continue;
             };
@@ -1059,6 +1097,11 @@ impl<'a> Run<'a> {
             }
         }
         for (request, asks, group) in groups {
+            // The answer to the one before may have set something.
+            let request = match group.first().filter(|_| asks.is_some()) {
+                Some(due) => self.as_of_now(due).unwrap_or(request),
+                None => request,
+            };
             let purpose = Purpose::Read {
                 after,
                 at_end,
@@ -1083,8 +1126,12 @@ impl<'a> Run<'a> {
                 }
             };
             self.requests += 1 + u64::from(exchange.deferred);
+            let asked = asks.map(|asks| (asks, response.clone()));
             let unrecovered = self.recovering.take().is_some() && response.status >= 500;
             self.history.events.push(Event { purpose, exchange });
+            if let Some((asks, response)) = asked {
+                self.keep_for(asks, None, &response, event);
+            }
             if unrecovered && let Some(due) = group.first() {
                 let invariant = &model.invariants[due.invariant];
                 let place = invariant.span.start;

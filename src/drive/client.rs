@@ -21,6 +21,9 @@ use crate::model::Statuses;
 /// So long a stream of events is read that does not end.
 const STREAMED: Duration = Duration::from_secs(5);
 
+/// So many headers an answer may have: some servers set a cookie for every little thing.
+const MOST_HEADERS: usize = 1024;
+
 /// What a run may use up.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -180,6 +183,13 @@ impl Shared {
     }
 }
 
+/// The address of a path at a target.
+pub(super) fn address(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url
+}
+
 /// What all HTTP clients have in common.
 fn builder(limits: &Limits) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
@@ -187,6 +197,7 @@ fn builder(limits: &Limits) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
+        .http1_max_headers(MOST_HEADERS)
         .timeout(limits.timeout)
         .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
 }
@@ -622,12 +633,7 @@ impl Client {
                 }
             }
         };
-        let mut url = self.base.clone();
-        url.set_path(&format!(
-            "{}{}",
-            self.base.path().trim_end_matches('/'),
-            request.path
-        ));
+        let mut url = address(&self.base, &request.path);
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::history::{Body, Request};
+use super::jar::Jars;
 use crate::model::action::{Action, Actor, Forgery, Picked};
 use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Expression, Names, Scope};
@@ -104,7 +105,12 @@ impl Renderer {
     /// # Errors
     ///
     /// [`RenderError`] where it needs what was never learned.
-    pub fn request(&self, mirror: &Mirror, action: &Action) -> Result<Request, RenderError> {
+    pub fn request(
+        &self,
+        mirror: &Mirror,
+        jars: &Jars,
+        action: &Action,
+    ) -> Result<Request, RenderError> {
         let model = &self.model;
         let rule = &model.rules[action.rule];
         let mut mirror = mirror.clone();
@@ -135,14 +141,14 @@ impl Renderer {
         }
         let mut request = self.render(&rule.request, &mirror, &names, &keys, &action.args)?;
         if let Some(auth) = &rule.auth {
-            self.authorize(&mut request, auth, &mirror, &names, None)?;
+            self.authorize(&mut request, auth, &mirror, &names, None, Vec::new())?;
         }
         match action.actor {
             Actor::Entity(handle) | Actor::Other(handle) => {
-                self.credentials(&mut request, &mirror, handle, None)?;
+                self.credentials(&mut request, &mirror, jars, handle, None)?;
             }
             Actor::Forged(handle, forgery) => {
-                self.credentials(&mut request, &mirror, handle, Some(forgery))?;
+                self.credentials(&mut request, &mirror, jars, handle, Some(forgery))?;
             }
             Actor::Anyone | Actor::Nobody => {}
         }
@@ -157,6 +163,7 @@ impl Renderer {
     pub fn read(
         &self,
         mirror: &Mirror,
+        jars: &Jars,
         read: &model::Read,
         entity: Option<(&Arc<str>, Handle)>,
     ) -> Result<Option<(Request, Option<Handle>)>, RenderError> {
@@ -172,7 +179,7 @@ impl Renderer {
             let value = self.eval(by, mirror, &names, "by")?;
             asks = handles(&value).into_iter().find(|h| mirror.is_live(*h));
             match asks {
-                Some(handle) => self.credentials(&mut request, mirror, handle, None)?,
+                Some(handle) => self.credentials(&mut request, mirror, jars, handle, None)?,
                 None => return Ok(None),
             }
         }
@@ -334,6 +341,7 @@ impl Renderer {
         &self,
         request: &mut Request,
         mirror: &Mirror,
+        jars: &Jars,
         handle: Handle,
         forged: Option<Forgery>,
     ) -> Result<(), RenderError> {
@@ -342,7 +350,11 @@ impl Renderer {
         };
         let mut names = Names::default();
         names.bind("self", Value::Entity(handle));
-        self.authorize(request, auth, mirror, &names, forged)
+        let kept = match auth.jar {
+            true => jars.cookies(handle, &request.path),
+            false => Vec::new(),
+        };
+        self.authorize(request, auth, mirror, &names, forged, kept)
     }
 
     fn authorize(
@@ -352,6 +364,7 @@ impl Renderer {
         mirror: &Mirror,
         names: &Names,
         forged: Option<Forgery>,
+        kept: Vec<(String, String)>,
     ) -> Result<(), RenderError> {
         let forge = |text: String| match forged {
             Some(forgery) => forge(&text, forgery),
@@ -363,7 +376,13 @@ impl Renderer {
         for (name, value) in self.pairs(&auth.query, mirror, names, "auth")? {
             request.query.push((name, forge(value)));
         }
-        let cookies = self.pairs(&auth.cookies, mirror, names, "auth")?;
+        let mut cookies = kept;
+        for (name, value) in self.pairs(&auth.cookies, mirror, names, "auth")? {
+            // What the server set last is what it wants to see.
+            if !cookies.iter().any(|(known, _)| *known == name) {
+                cookies.push((name, value));
+            }
+        }
         if !cookies.is_empty() {
             let cookies: Vec<_> = cookies
                 .into_iter()
@@ -507,7 +526,7 @@ fn forge(credential: &str, forgery: Forgery) -> String {
 }
 
 /// The first half of a secret.
-pub(super) fn truncated(secret: &str) -> String {
+pub(crate) fn truncated(secret: &str) -> String {
     secret.chars().take(secret.chars().count() / 2).collect()
 }
 
@@ -585,13 +604,15 @@ rules:
         };
         let renderer = Renderer::new(model, "0".into(), 0);
         mirror.insert(rack, vec![Value::Unknown]);
-        let unknown = renderer.request(&mirror, &action);
+        let unknown = renderer.request(&mirror, &Jars::default(), &action);
         assert!(
             matches!(unknown, Err(RenderError::Unknown { .. })),
             "{unknown:?}"
         );
         mirror.insert(rack, vec![Value::text("s-1".to_owned())]);
-        let known = renderer.request(&mirror, &action).expect("it can be sent");
+        let known = renderer
+            .request(&mirror, &Jars::default(), &action)
+            .expect("it can be sent");
         let body = known.body.expect("it has a body").bytes;
         assert_eq!(body, br#"{"among":["s-1"],"on":"s-1"}"#);
     }

@@ -147,6 +147,8 @@ pub struct Auth {
     pub basic: Option<(Template, Template)>,
     /// A bearer token.
     pub bearer: Option<Template>,
+    /// He sends the cookies that the server has set.
+    pub jar: bool,
     /// The server takes credentials that it does not know for those of somebody new.
     pub strangers: bool,
 }
@@ -241,6 +243,16 @@ impl Model {
     /// The kinds of entities, in the order of the file.
     pub fn kind_ids(&self) -> impl Iterator<Item = KindId> + use<> {
         (0..).map(KindId).take(self.kinds.len())
+    }
+
+    /// Whether principals of a kind keep what answers to them set.
+    pub fn keeps(&self, kind: KindId) -> bool {
+        (self.kind(kind).auth.as_ref()).is_some_and(|auth| auth.jar)
+    }
+
+    /// Whether any do.
+    pub fn keeps_anything(&self) -> bool {
+        self.kind_ids().any(|kind| self.keeps(kind))
     }
 
     /// The kinds that can act.

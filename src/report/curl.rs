@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::drive::history::{Exchange, Request};
-use crate::drive::symbols::looks_invented;
+use crate::drive::symbols::{looks_invented, truncated};
 use crate::generate::{Damage, Delivery, Step};
 use crate::model::action::Picked;
 use crate::model::mirror::Mirror;
@@ -48,6 +48,10 @@ struct Variable {
     origin: Origin,
     /// A number, or short: only where it stands alone.
     alone: bool,
+    /// Nobody is shown it, nor half of it.
+    secret: bool,
+    /// The value of a cookie that is too short to be told from other texts: only there.
+    cookie: bool,
 }
 
 /// Where a variable's value comes from.
@@ -147,6 +151,31 @@ impl Script<'_> {
             }
         }
         self.learn_given();
+        self.learn_told();
+    }
+
+    /// What the server told principals alone, such as their cookies.
+    fn learn_told(&mut self) {
+        let scene = self.scene;
+        for told in scene.found.jars.told() {
+            let name = format!("{}_{}", scene.names.get(told.whose), told.what);
+            let count = self.variables.len();
+            let (name, origin) = match (told.step, &told.cookie) {
+                (Some(step), Some(cookie)) => {
+                    let source = Source::Cookie(cookie.clone());
+                    (format!("{name}_{step}"), Origin::Answer(step, source))
+                }
+                _ => (name, Origin::Given),
+            };
+            let mut name = variable(&name);
+            if self.variables.iter().any(|v| v.name == name) {
+                name = format!("{name}_{count}");
+            }
+            self.add(name, &told.value, origin, true);
+            if let Some(added) = self.variables.get_mut(count) {
+                added.cookie = told.value.len() < 6;
+            }
+        }
     }
 
     fn learn_field(&mut self, step: u32, kind: KindId, field: usize, text: &str, path: Source) {
@@ -238,6 +267,8 @@ impl Script<'_> {
             },
             origin,
             alone: number || raw.len() < 6,
+            secret,
+            cookie: false,
         });
     }
 
@@ -415,7 +446,10 @@ impl Script<'_> {
                 None => {
                     words.push(literal("-H"));
                     let mut header = literal(&format!("{name}: "));
-                    header.extend(self.pieces(value, step));
+                    header.extend(match name.eq_ignore_ascii_case("cookie") {
+                        true => self.cookies(value, step),
+                        false => self.pieces(value, step),
+                    });
                     words.push(header);
                 }
             }
@@ -430,15 +464,45 @@ impl Script<'_> {
         words
     }
 
+    /// A `Cookie` header with variables for what they stand for, however short that is.
+    fn cookies(&mut self, header: &str, step: u32) -> Vec<Piece> {
+        let mut out = Vec::new();
+        for (index, pair) in header.split("; ").enumerate() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let between = if index > 0 { "; " } else { "" };
+            out.push(Piece::Literal(format!("{between}{name}=")));
+            let mut known = self.variables.iter();
+            let known = known.find(|v| v.raw == value && v.origin.before(step));
+            match known.filter(|_| !value.is_empty()) {
+                Some(variable) => {
+                    self.used.insert(variable.name.clone());
+                    out.push(Piece::Variable(variable.name.clone()));
+                }
+                None => out.extend(self.pieces(value, step)),
+            }
+        }
+        out
+    }
+
     /// A text with variables for what they stand for, longest first.
     fn pieces(&mut self, text: &str, step: u32) -> Vec<Piece> {
         let mark = &self.scene.found.mark;
-        let mut known: Vec<(&str, &str, bool)> = self
-            .variables
-            .iter()
-            .filter(|v| !v.raw.is_empty() && v.origin.before(step))
+        let variables = self.variables.iter();
+        let variables =
+            variables.filter(|v| !v.raw.is_empty() && !v.cookie && v.origin.before(step));
+        let halves: Vec<(String, String)> = (variables.clone().filter(|v| v.secret))
+            .map(|v| (truncated(&v.raw), &v.name))
+            .filter(|(half, _)| half.len() >= 6)
+            .map(|(half, name)| {
+                let first = half.chars().count();
+                (half, format!("{name}:0:{first}"))
+            })
+            .collect();
+        let mut known: Vec<(&str, &str, bool)> = variables
             .map(|v| (v.raw.as_str(), v.name.as_str(), v.alone))
             .collect();
+        let halves = halves.iter();
+        known.extend(halves.map(|(half, name)| (half.as_str(), name.as_str(), false)));
         if !mark.is_empty() {
             known.push((mark, "RUN", false));
         }
@@ -456,7 +520,8 @@ impl Script<'_> {
         }
         for piece in &out {
             if let Piece::Variable(name) = piece {
-                self.used.insert(name.clone());
+                let whole = name.split(':').next();
+                self.used.insert(whole.unwrap_or(name).to_owned());
             }
         }
         out
@@ -542,6 +607,20 @@ impl Script<'_> {
                             &mut out,
                             &format!(
                                 "{name}=$(sed -n 's/^{header}: *//Ip' \"$HEAD\" | tr -d '\\r' | tail -n 1)"
+                            ),
+                        );
+                    }
+                    Origin::Answer(step, Source::Cookie(cookie)) if *step == command.step => {
+                        let name = &variable.name;
+                        // What a pattern may take for something else can be anything in it.
+                        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+                        let cookie = cookie.replace(|c| !plain(c), ".");
+                        let script = format!("s/^set-cookie: *{cookie}=\\([^;]*\\).*/\\1/Ip");
+                        line(
+                            &mut out,
+                            &format!(
+                                "{name}=$(sed -n {} \"$HEAD\" | tr -d '\\r' | tail -n 1)",
+                                single(&script)
                             ),
                         );
                     }

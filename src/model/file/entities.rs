@@ -192,7 +192,10 @@ impl File<'_> {
             };
             let mut env = Environment::default();
             env.names.insert("self".into(), Type::Entity(id));
-            let auth = fields.get("auth").map(|node| self.auth(node, &env));
+            let auth = fields.get("auth").map(|node| {
+                let own = ["jar", "strangers"];
+                self.auth(node, &env, &own)
+            });
             let about = self.text_of(fields, "about");
             let schema = &self.reader.schema.kinds[index];
             out.push(Kind {
@@ -219,19 +222,11 @@ impl File<'_> {
         out
     }
 
-    pub(super) fn auth(&mut self, node: &Node, env: &Environment) -> Auth {
-        let fields = self.reader.fields(
-            node,
-            "`auth`",
-            &[
-                "headers",
-                "query",
-                "cookies",
-                "basic",
-                "bearer",
-                "strangers",
-            ],
-        );
+    /// Credentials. `own` are the keys that only those of an entity have.
+    pub(super) fn auth(&mut self, node: &Node, env: &Environment, own: &[&str]) -> Auth {
+        let shown = ["headers", "query", "cookies", "basic", "bearer"];
+        let known = [&shown, own].concat();
+        let fields = self.reader.fields(node, "`auth`", &known);
         let mut auth = Auth::default();
         for (key, node) in fields.iter() {
             let what = format!("`{}`", key.name);
@@ -255,6 +250,7 @@ impl File<'_> {
                         .unwrap_or_default();
                 }
                 "bearer" => auth.bearer = self.reader.template(node, env),
+                "jar" => auth.jar = self.reader.bool(node, "`jar`").unwrap_or_default(),
                 "strangers" => {
                     auth.strangers = self.reader.bool(node, "`strangers`").unwrap_or_default();
                 }

@@ -48,6 +48,9 @@ pub(super) fn credentials(auth: &Auth) -> String {
                 .map(|(name, _)| format!("the {what} `{name}`")),
         );
     }
+    if auth.jar {
+        places.push("the cookies that the server has set".to_owned());
+    }
     if auth.basic.is_some() {
         places.push("a user name and a password (Basic)".to_owned());
     }
