@@ -192,6 +192,11 @@ impl Runner {
         }
     }
 
+    /// The same with what principals have that were there before.
+    pub fn with_jars(self, jars: Jars) -> Runner {
+        Runner { jars, ..self }
+    }
+
     /// The same with links that can be broken, and faults of a program's own, by name.
     pub fn with_sources(self, sources: BTreeMap<LinkName, Source>) -> Runner {
         Runner { sources, ..self }

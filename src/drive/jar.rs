@@ -31,7 +31,18 @@ pub struct Jars {
     /// The address of the target; without one nothing is kept.
     base: Option<Url>,
     jars: BTreeMap<Handle, Arc<CookieStore>>,
+    /// What principals show in the place of what the model says.
+    given: BTreeMap<Handle, Arc<Given>>,
     told: Vec<Told>,
+}
+
+/// What a principal shows that was there before, in the place of what the model says.
+#[derive(Clone, Default)]
+pub struct Given {
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Query parameters, not encoded.
+    pub query: Vec<(String, String)>,
 }
 
 /// A value that the server told a principal, and that is nobody else's business.
@@ -97,6 +108,43 @@ impl Jars {
         });
         let pair = |cookie: &Cookie<'_>| (cookie.name().to_owned(), cookie.value().to_owned());
         cookies.into_iter().map(pair).collect()
+    }
+
+    /// Whether a principal has no cookies.
+    pub fn is_empty(&self, whose: Handle) -> bool {
+        let jar = self.jars.get(&whose);
+        jar.is_none_or(|jar| jar.iter_unexpired().next().is_none())
+    }
+
+    /// Gives a principal what he shows from then on.
+    pub fn give(&mut self, whose: Handle, given: Given) {
+        for (name, value) in given.headers.iter().chain(&given.query) {
+            self.tell_given(whose, name, value);
+            // The scheme in front of a token is no secret.
+            if let Some((_, token)) = value.split_once(' ') {
+                self.tell_given(whose, name, token);
+            }
+        }
+        self.given.insert(whose, Arc::new(given));
+    }
+
+    /// What a principal shows in the place of what the model says, if that was given.
+    pub fn given(&self, whose: Handle) -> Option<&Given> {
+        self.given.get(&whose).map(Arc::as_ref)
+    }
+
+    /// Notes a value that was given to a principal alone.
+    pub fn tell_given(&mut self, whose: Handle, what: &str, value: &str) {
+        let known = |told: &Told| told.whose == whose && told.value == value;
+        if !value.is_empty() && !self.told.iter().any(known) {
+            self.told.push(Told {
+                whose,
+                what: what.to_owned(),
+                value: value.to_owned(),
+                step: None,
+                cookie: None,
+            });
+        }
     }
 
     /// What the server told principals, whether it is still in a jar or not.

@@ -17,15 +17,17 @@ mod render;
 mod startup;
 pub mod symbols;
 mod toxiproxy;
+mod wfc;
 
 pub use client::{Client, ClientError, Limits, Race, Raced, is_loopback_url};
 pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
 pub use hooks::{Hooked, Hooks};
 pub use injector::{Disturbance, Eventually, Injector, InjectorError};
-pub use jar::{Jars, Told};
+pub use jar::{Given, Jars, Told};
 pub use link::{Link, LinkConfig};
 pub use plugin::{Plugin, PluginConfig};
 pub use process::{Ready, Run, Serve, ServeError, Server};
 pub use render::{RenderError, Renderer};
 pub use startup::{Misstart, Startup};
 pub use toxiproxy::Toxiproxy;
+pub use wfc::{Wfc, WfcError, kind_and_file};

@@ -354,6 +354,16 @@ impl Renderer {
             true => jars.cookies(handle, &request.path),
             false => Vec::new(),
         };
+        if let Some(given) = jars.given(handle) {
+            let forge = |(name, value): &(String, String)| {
+                let value = forged.map_or(value.clone(), |forgery| forge(value, forgery));
+                (name.clone(), value)
+            };
+            request.headers.extend(given.headers.iter().map(forge));
+            request.query.extend(given.query.iter().map(forge));
+            let none = Auth::default();
+            return self.authorize(request, &none, mirror, &names, forged, kept);
+        }
         self.authorize(request, auth, mirror, &names, forged, kept)
     }
 
