@@ -101,7 +101,7 @@ impl Tidy<'_> {
             return false;
         };
         if let Some(asks) = action.actor.handle().filter(|h| self.model.keeps(h.kind)) {
-            jars.keep(asks, None, &request.path, &response);
+            jars.learn(self.model, asks, None, &request.path, &response);
         }
         let done = Outcome::Ok(0);
         if !self

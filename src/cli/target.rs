@@ -237,7 +237,7 @@ impl TargetOptions {
         let mut jars = Jars::new(client.base().clone());
         for accounts in &wfc {
             accounts.add_to(model, &mut mirror);
-            accounts.log_in(&client, &mut jars).await?;
+            accounts.log_in(model, &client, &mut jars).await?;
         }
         let mut runner = Runner::new(model.clone(), client.clone(), mirror).with_jars(jars);
         let Sources {

@@ -1,19 +1,22 @@
 //! Cookie jars: for each principal of a run what the server set in his cookies, kept and sent again by the rules of
 //! RFC 6265, to the target alone.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use cookie_store::{Cookie, CookieStore};
-use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use super::client::address;
+use super::csrf::{self, decoded};
 use super::history::Response;
+use crate::model::Model;
 use crate::model::value::Handle;
+
+/// What the token of a principal is called.
+pub const TOKEN: &str = "csrf";
 
 /// So many cookies a jar holds: what RFC 6265, section 6.1, asks of every client for one domain. Of more the later ones
 /// are dropped.
@@ -31,6 +34,8 @@ pub struct Jars {
     /// The address of the target; without one nothing is kept.
     base: Option<Url>,
     jars: BTreeMap<Handle, Arc<CookieStore>>,
+    /// The latest token that an answer showed a principal.
+    tokens: BTreeMap<Handle, Arc<str>>,
     /// What principals show in the place of what the model says.
     given: BTreeMap<Handle, Arc<Given>>,
     told: Vec<Told>,
@@ -67,6 +72,35 @@ impl Jars {
             base: Some(base),
             ..Jars::default()
         }
+    }
+
+    /// Keeps what an answer gives a principal to keep, as his kind does: cookies, a token. `path` is that of the request,
+    /// without the target's prefix.
+    pub fn learn(
+        &mut self,
+        model: &Model,
+        whose: Handle,
+        step: Option<u32>,
+        path: &str,
+        response: &Response,
+    ) {
+        let Some(auth) = &model.kind(whose.kind).auth else {
+            return;
+        };
+        if auth.jar {
+            self.keep(whose, step, path, response);
+        }
+        let csrf = auth.csrf.as_ref();
+        let token = csrf.and_then(|csrf| csrf::shown(model, csrf, response));
+        if let Some(token) = token {
+            self.tell_of(whose, step, TOKEN, &token);
+            self.tokens.insert(whose, token.into());
+        }
+    }
+
+    /// The latest token that an answer showed a principal.
+    pub fn token(&self, whose: Handle) -> Option<&str> {
+        self.tokens.get(&whose).map(Arc::as_ref)
     }
 
     /// Keeps the cookies that an answer sets for a principal. `path` is that of the request, without the target's prefix.
@@ -135,13 +169,17 @@ impl Jars {
 
     /// Notes a value that was given to a principal alone.
     pub fn tell_given(&mut self, whose: Handle, what: &str, value: &str) {
+        self.tell_of(whose, None, what, value);
+    }
+
+    fn tell_of(&mut self, whose: Handle, step: Option<u32>, what: &str, value: &str) {
         let known = |told: &Told| told.whose == whose && told.value == value;
         if !value.is_empty() && !self.told.iter().any(known) {
             self.told.push(Told {
                 whose,
                 what: what.to_owned(),
                 value: value.to_owned(),
-                step: None,
+                step,
                 cookie: None,
             });
         }
@@ -175,11 +213,6 @@ impl Jars {
         }
         self.told.push(told);
     }
-}
-
-/// A value without percent-encoding, if it has any.
-fn decoded(value: &str) -> Cow<'_, str> {
-    (percent_decode_str(value).decode_utf8()).unwrap_or(Cow::Borrowed(value))
 }
 
 impl fmt::Debug for Jars {

@@ -4,6 +4,7 @@
 
 mod client;
 mod config;
+mod csrf;
 mod events;
 pub mod history;
 mod hooks;
@@ -23,7 +24,7 @@ pub use client::{Client, ClientError, Limits, Race, Raced, is_loopback_url};
 pub use config::{Account, Config, ConfigError, REMOTE_RATE, Secret, Target};
 pub use hooks::{Hooked, Hooks};
 pub use injector::{Disturbance, Eventually, Injector, InjectorError};
-pub use jar::{Given, Jars, Told};
+pub use jar::{Given, Jars, TOKEN, Told};
 pub use link::{Link, LinkConfig};
 pub use plugin::{Plugin, PluginConfig};
 pub use process::{Ready, Run, Serve, ServeError, Server};

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::csrf;
 use super::history::{Body, Request};
 use super::jar::Jars;
 use crate::model::action::{Action, Actor, Forgery, Picked};
@@ -18,7 +19,7 @@ use crate::model::oracle::handles;
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{self, Auth, Model, PathPart};
+use crate::model::{self, Auth, Csrf, Model, PathPart, TokenSource};
 
 /// What may stand in a segment of a path (RFC 3986, section 3.3); everything else is encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -350,10 +351,26 @@ impl Renderer {
         };
         let mut names = Names::default();
         names.bind("self", Value::Entity(handle));
-        let kept = match auth.jar {
+        let mut kept = match auth.jar {
             true => jars.cookies(handle, &request.path),
             false => Vec::new(),
         };
+        if let Some(forgery) = forged {
+            // It is not the token that is to be refused.
+            let spared = match &auth.csrf {
+                Some(Csrf {
+                    source: TokenSource::Cookie(name),
+                    ..
+                }) => name.as_str(),
+                _ => "",
+            };
+            for (_, value) in kept.iter_mut().filter(|(name, _)| name != spared) {
+                *value = forge(value, forgery);
+            }
+        }
+        if let Some(csrf) = &auth.csrf {
+            csrf::add(request, csrf, jars, handle);
+        }
         if let Some(given) = jars.given(handle) {
             let forge = |(name, value): &(String, String)| {
                 let value = forged.map_or(value.clone(), |forgery| forge(value, forgery));
@@ -390,13 +407,13 @@ impl Renderer {
         for (name, value) in self.pairs(&auth.cookies, mirror, names, "auth")? {
             // What the server set last is what it wants to see.
             if !cookies.iter().any(|(known, _)| *known == name) {
-                cookies.push((name, value));
+                cookies.push((name, forge(value)));
             }
         }
         if !cookies.is_empty() {
             let cookies: Vec<_> = cookies
                 .into_iter()
-                .map(|(name, value)| format!("{name}={}", forge(value)))
+                .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             request.headers.push(("Cookie".into(), cookies.join("; ")));
         }
@@ -540,9 +557,11 @@ pub(crate) fn truncated(secret: &str) -> String {
     secret.chars().take(secret.chars().count() / 2).collect()
 }
 
+/// What stands between the parts of a body. Nothing drawn holds it.
+pub(super) const BOUNDARY: &str = "gainsay-5d1c8f0b7a3e4926";
+
 fn multipart(pairs: &[(String, String)]) -> Body {
-    // Nothing drawn holds this boundary.
-    let boundary = "gainsay-5d1c8f0b7a3e4926";
+    let boundary = BOUNDARY;
     let mut text = String::new();
     for (name, value) in pairs {
         let name = name.replace('"', "%22");

@@ -229,7 +229,12 @@ impl Wfc {
     /// # Errors
     ///
     /// [`WfcError::Login`] and [`WfcError::Unanswered`].
-    pub async fn log_in(&self, client: &Client, jars: &mut Jars) -> Result<(), WfcError> {
+    pub async fn log_in(
+        &self,
+        model: &Model,
+        client: &Client,
+        jars: &mut Jars,
+    ) -> Result<(), WfcError> {
         for (handle, entry) in self.accounts() {
             let mut given = Given::default();
             for header in &entry.fixed_headers {
@@ -261,8 +266,8 @@ impl Wfc {
                         SendIn::Query => given.query.push((token.send_name.clone(), value)),
                     }
                 }
+                jars.learn(model, handle, None, &request.path, &response);
                 if login.expect_cookies {
-                    jars.keep(handle, None, &request.path, &response);
                     if jars.is_empty(handle) {
                         return Err(failed("set no cookie that can be kept".to_owned()));
                     }

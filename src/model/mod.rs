@@ -149,8 +149,37 @@ pub struct Auth {
     pub bearer: Option<Template>,
     /// He sends the cookies that the server has set.
     pub jar: bool,
+    /// What he sends beside them with what is not only read.
+    pub csrf: Option<Csrf>,
     /// The server takes credentials that it does not know for those of somebody new.
     pub strangers: bool,
+}
+
+/// A token against forgery across sites, which shows that whoever sends a request has seen an answer.
+#[derive(Debug)]
+pub struct Csrf {
+    /// Where it is from.
+    pub source: TokenSource,
+    /// Where it goes.
+    pub place: TokenPlace,
+}
+
+/// Where a token is from.
+#[derive(Debug)]
+pub enum TokenSource {
+    /// The cookie of this name in the principal's jar.
+    Cookie(String),
+    /// What this makes of an answer: the latest that has one.
+    Answer(Template),
+}
+
+/// Where a token goes.
+#[derive(Debug)]
+pub enum TokenPlace {
+    /// A header of this name.
+    Header(String),
+    /// A field of the body.
+    Field(String),
 }
 
 impl Auth {
@@ -247,7 +276,7 @@ impl Model {
 
     /// Whether principals of a kind keep what answers to them set.
     pub fn keeps(&self, kind: KindId) -> bool {
-        (self.kind(kind).auth.as_ref()).is_some_and(|auth| auth.jar)
+        (self.kind(kind).auth.as_ref()).is_some_and(|auth| auth.jar || auth.csrf.is_some())
     }
 
     /// Whether any do.

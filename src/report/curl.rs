@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::drive::TOKEN;
 use crate::drive::history::{Exchange, Request};
 use crate::drive::symbols::{looks_invented, truncated};
 use crate::generate::{Damage, Delivery, Step};
@@ -15,7 +16,7 @@ use crate::model::mirror::Mirror;
 use crate::model::oracle::bind_answer;
 use crate::model::template::Template;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{self, Effect, Model, PathPart};
+use crate::model::{self, Effect, Model, PathPart, TokenSource};
 use crate::shrink::Counterexample;
 
 use super::learned::{Source, secret_arguments, source};
@@ -165,6 +166,10 @@ impl Script<'_> {
                     let source = Source::Cookie(cookie.clone());
                     (format!("{name}_{step}"), Origin::Answer(step, source))
                 }
+                (Some(step), None) if told.what == TOKEN => match self.shown_in(told.whose) {
+                    Some(source) => (format!("{name}_{step}"), Origin::Answer(step, source)),
+                    None => (name, Origin::Given),
+                },
                 _ => (name, Origin::Given),
             };
             let mut name = variable(&name);
@@ -175,6 +180,15 @@ impl Script<'_> {
             if let Some(added) = self.variables.get_mut(count) {
                 added.cookie = told.value.len() < 6;
             }
+        }
+    }
+
+    /// Where answers show the token of a principal, if that is a plain path.
+    fn shown_in(&self, whose: Handle) -> Option<Source> {
+        let auth = self.scene.model.kind(whose.kind).auth.as_ref()?;
+        match &auth.csrf.as_ref()?.source {
+            TokenSource::Answer(template) => source(template),
+            TokenSource::Cookie(_) => None,
         }
     }
 

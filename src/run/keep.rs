@@ -1,4 +1,4 @@
-//! What principals keep of the answers to them: the cookies that the server sets.
+//! What principals keep of the answers to them: the cookies that the server sets, and tokens.
 
 use super::Run;
 use crate::check::Due;
@@ -53,7 +53,8 @@ impl Run<'_> {
         if live && self.runner.model.keeps(whose.kind) {
             let event = self.history.events.get(event);
             let path = event.map_or("/", |event| event.exchange.request.path.as_str());
-            self.jars.keep(whose, step, path, response);
+            let model = &self.runner.model;
+            self.jars.learn(model, whose, step, path, response);
         }
     }
 

@@ -193,7 +193,7 @@ impl File<'_> {
             let mut env = Environment::default();
             env.names.insert("self".into(), Type::Entity(id));
             let auth = fields.get("auth").map(|node| {
-                let own = ["jar", "strangers"];
+                let own = ["jar", "csrf", "strangers"];
                 self.auth(node, &env, &own)
             });
             let about = self.text_of(fields, "about");
@@ -251,6 +251,7 @@ impl File<'_> {
                 }
                 "bearer" => auth.bearer = self.reader.template(node, env),
                 "jar" => auth.jar = self.reader.bool(node, "`jar`").unwrap_or_default(),
+                "csrf" => auth.csrf = self.csrf(key, node),
                 "strangers" => {
                     auth.strangers = self.reader.bool(node, "`strangers`").unwrap_or_default();
                 }
@@ -271,7 +272,57 @@ impl File<'_> {
                 }
             }
         }
+        if let Some(Csrf {
+            source: TokenSource::Cookie(name),
+            ..
+        }) = &auth.csrf
+            && !auth.jar
+            && let Some((key, _)) = fields.iter().find(|(key, _)| key.name == "csrf")
+        {
+            self.reader.mistake(
+                key.span.clone(),
+                format!("there is no jar that the cookie `{name}` could be in"),
+                "say `jar: true` beside it",
+            );
+        }
         auth
+    }
+
+    /// A token: from a cookie or from answers, in a header or in a field.
+    fn csrf(&mut self, key: &Key, node: &Node) -> Option<Csrf> {
+        let known = ["cookie", "from", "header", "field"];
+        let fields = self.reader.fields(node, "`csrf`", &known);
+        let answer = Environment {
+            answer: true,
+            ..Environment::default()
+        };
+        let mut text = |name: &str| {
+            let node = fields.get(name)?;
+            self.reader.string(node, &format!("`{name}`"))
+        };
+        let (cookie, header, field) = (text("cookie"), text("header"), text("field"));
+        let from = fields
+            .get("from")
+            .map(|node| self.reader.template(node, &answer));
+        let source = match (cookie, from) {
+            (Some(name), None) => Some(TokenSource::Cookie(name)),
+            (None, Some(template)) => Some(TokenSource::Answer(template?)),
+            _ => None,
+        };
+        let place = match (header, field) {
+            (Some(name), None) => Some(TokenPlace::Header(name)),
+            (None, Some(name)) => Some(TokenPlace::Field(name)),
+            _ => None,
+        };
+        let (Some(source), Some(place)) = (source, place) else {
+            self.reader.mistake(
+                key.span.clone(),
+                "`csrf` needs one place that the token is from and one that it goes to",
+                "write `csrf: { cookie: NAME, header: NAME }`, or `from: \"${body.…}\"` for `cookie` and `field` for `header`",
+            );
+            return None;
+        };
+        Some(Csrf { source, place })
     }
 
     pub(super) fn globals(&mut self, top: &Fields<'_>) -> Vec<Global> {

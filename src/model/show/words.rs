@@ -4,7 +4,7 @@ use crate::model::action::Outcome;
 use crate::model::expression::Expression;
 use crate::model::template::{Part, Template};
 use crate::model::value::Value;
-use crate::model::{Argument, Auth, Rule, Statuses};
+use crate::model::{Argument, Auth, Rule, Statuses, TokenPlace};
 
 /// When an outcome comes about.
 pub(super) fn why(rule: &Rule, outcome: Outcome) -> String {
@@ -56,6 +56,13 @@ pub(super) fn credentials(auth: &Auth) -> String {
     }
     if auth.bearer.is_some() {
         places.push("a bearer token".to_owned());
+    }
+    if let Some(csrf) = &auth.csrf {
+        let place = match &csrf.place {
+            TokenPlace::Header(name) => format!("the header `{name}`"),
+            TokenPlace::Field(name) => format!("the field `{name}`"),
+        };
+        places.push(format!("the latest token in {place}"));
     }
     places.join(" and ")
 }
