@@ -1,6 +1,7 @@
 //! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
 
 mod keep;
+mod revoke;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -275,6 +276,8 @@ impl Runner {
             keys: BTreeMap::new(),
             jars: self.jars.clone(),
             sent_with: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            waited: false,
             recovering: None,
             unmet: BTreeSet::new(),
             spreads: Vec::new(),
@@ -422,6 +425,10 @@ struct Run<'a> {
     retries: BTreeMap<u32, u32>,
     /// What principals have kept of the answers to them.
     jars: Jars,
+    /// When credentials were revoked.
+    revoked: BTreeMap<Handle, Instant>,
+    /// A step has waited until revoked credentials may not be taken any more.
+    waited: bool,
     /// The jars of then for the steps that are sent again.
     sent_with: BTreeMap<u32, Jars>,
     /// The steps whose idempotency keys steps have that have none of their own.
@@ -459,7 +466,11 @@ impl<'a> Run<'a> {
         {
             return Ok(false);
         }
+        let Ok(lingers) = self.lingering(step, &expected.action).await else {
+            return Ok(false);
+        };
         self.remember(step);
+        let shown = self.shown();
         let sent = Instant::now();
         let Delivered {
             exchange,
@@ -490,6 +501,7 @@ impl<'a> Run<'a> {
             exchange,
         });
         let answer = response.clone();
+        let model = &self.runner.model;
         let action = &expected.action;
         // A failure that what gainsay did may have caused tells nothing.
         let failed = response.as_ref().map(|response| response.status >= 500);
@@ -512,7 +524,15 @@ impl<'a> Run<'a> {
                 }
             }
             (_, Some(response)) => {
-                (self.judge).observe(step, again, &expected, &response, (event, took));
+                let refused = model.statuses(action.rule, Outcome::Unauthenticated);
+                match lingers.filter(|_| !refused.allow(response.status)) {
+                    Some(handle) => {
+                        (self.judge).observe_as(handle, step, &expected, &response, (event, took));
+                    }
+                    None => {
+                        (self.judge).observe(step, again, &expected, &response, (event, took));
+                    }
+                }
             }
             (
                 Delivery::Abandoned { .. }
@@ -534,6 +554,7 @@ impl<'a> Run<'a> {
         if let Some(answer) = answer {
             self.keep(step, action, &answer, event);
         }
+        self.revoke(shown);
         if self.judge.are_too_many() {
             self.confused = true;
             return Ok(true);
@@ -580,6 +601,9 @@ impl<'a> Run<'a> {
             let Some((step, action)) = self.tryable(planned) else {
                 continue;
             };
+            if self.may_linger(&action).is_some() {
+                continue;
+            }
             if let Some(seed) = steer {
                 let expected = self.judge.expect(action.clone());
                 if runner.steers_away(seed, &step, &expected) {
@@ -651,6 +675,7 @@ impl<'a> Run<'a> {
         for (step, ..) in &entries {
             self.remember(step);
         }
+        let shown = self.shown();
         let race = self.at_once(&requests, crash).await?;
         let until = match crash {
             Some(_) => Instant::now(),
@@ -741,6 +766,7 @@ impl<'a> Run<'a> {
                 self.keep(ran.step, &ran.action, &response, ran.event);
             }
         }
+        self.revoke(shown);
         let last = ran.last().map_or(0, |ran| ran.step.id);
         let actions: Vec<&Action> = ran.iter().map(|ran| &ran.action).collect();
         let due = match reads {

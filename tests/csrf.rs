@@ -314,3 +314,29 @@ async fn no_output_shows_a_token() {
         }
     }
 }
+
+#[test]
+fn what_the_reference_shows_is_a_model() {
+    let reference = std::fs::read_to_string("docs/reference.md").expect("the reference");
+    let (_, section) = reference
+        .split_once("#### Tokens against forgery")
+        .expect("it is there");
+    let shown = section
+        .split('`')
+        .filter(|text| text.starts_with("auth: {"));
+    let mut count = 0;
+    for auth in shown {
+        let source = MODEL.replace("auth: { jar: true, CSRF }", auth);
+        let model = Model::parse("board.yaml", &source);
+        assert!(
+            model.is_ok(),
+            "{auth}\n{}",
+            model
+                .err()
+                .map(|e| e.render(false, 100))
+                .unwrap_or_default()
+        );
+        count += 1;
+    }
+    assert!(count >= 5, "{count}");
+}

@@ -36,13 +36,15 @@ pub struct Jars {
     jars: BTreeMap<Handle, Arc<CookieStore>>,
     /// The latest token that an answer showed a principal.
     tokens: BTreeMap<Handle, Arc<str>>,
+    /// What principals showed before a rule changed it.
+    old: BTreeMap<Handle, Arc<Given>>,
     /// What principals show in the place of what the model says.
     given: BTreeMap<Handle, Arc<Given>>,
     told: Vec<Told>,
 }
 
 /// What a principal shows that was there before, in the place of what the model says.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Given {
     /// Headers.
     pub headers: Vec<(String, String)>,
@@ -183,6 +185,23 @@ impl Jars {
                 cookie: None,
             });
         }
+    }
+
+    /// Notes what a principal showed until a rule changed it.
+    pub fn retire(&mut self, whose: Handle, shown: Given) {
+        for (name, value) in shown.headers.iter().chain(&shown.query) {
+            let what = format!("old {name}");
+            self.tell_given(whose, &what, value);
+            if let Some((_, token)) = value.split_once(' ') {
+                self.tell_given(whose, &what, token);
+            }
+        }
+        self.old.insert(whose, Arc::new(shown));
+    }
+
+    /// What a principal showed before.
+    pub fn old(&self, whose: Handle) -> Option<&Given> {
+        self.old.get(&whose).map(Arc::as_ref)
     }
 
     /// What the server told principals, whether it is still in a jar or not.

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::csrf;
 use super::history::{Body, Request};
-use super::jar::Jars;
+use super::jar::{Given, Jars};
 use crate::model::action::{Action, Actor, Forgery, Picked};
 use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Expression, Names, Scope};
@@ -338,6 +338,23 @@ impl Renderer {
         Ok(pairs)
     }
 
+    /// What a principal shows by what the model says alone, if that is known.
+    pub fn shown(&self, mirror: &Mirror, handle: Handle) -> Option<Given> {
+        let mut request = Request {
+            method: "GET".into(),
+            path: "/".into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        };
+        self.credentials(&mut request, mirror, &Jars::default(), handle, None)
+            .ok()?;
+        Some(Given {
+            headers: request.headers,
+            query: request.query,
+        })
+    }
+
     fn credentials(
         &self,
         request: &mut Request,
@@ -370,6 +387,14 @@ impl Renderer {
         }
         if let Some(csrf) = &auth.csrf {
             csrf::add(request, csrf, jars, handle);
+        }
+        if forged == Some(Forgery::Old) {
+            let old = jars.old(handle).ok_or_else(|| RenderError::Unknown {
+                what: "an old credential".into(),
+            })?;
+            request.headers.extend(old.headers.iter().cloned());
+            request.query.extend(old.query.iter().cloned());
+            return Ok(());
         }
         if let Some(given) = jars.given(handle) {
             let forge = |(name, value): &(String, String)| {
@@ -549,6 +574,7 @@ fn forge(credential: &str, forgery: Forgery) -> String {
         Forgery::Unknown => format!("{scheme}{}", never(token, 77)),
         Forgery::Truncated => format!("{scheme}{}", truncated(token)),
         Forgery::Malformed => MALFORMED.to_owned(),
+        Forgery::Old => credential.to_owned(),
     }
 }
 

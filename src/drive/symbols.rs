@@ -78,6 +78,9 @@ impl HandleNames {
                     Forgery::Truncated => {
                         format!("a stranger (the first half of the credentials of {whose})")
                     }
+                    Forgery::Old => {
+                        format!("somebody with the credentials that {whose} had before")
+                    }
                     Forgery::Malformed => {
                         "a stranger (credentials of no form that there is)".to_owned()
                     }

@@ -235,19 +235,29 @@ impl Search<'_, '_> {
             .map(|(handle, _)| handle);
         match (self.bow.below(3), gone) {
             (0, Some(gone)) => Actor::Entity(gone),
-            (1, _) => Actor::Forged(handle, self.forgery(kind)),
+            (1, _) => self.forger(kind, handle),
             _ => Actor::Nobody,
         }
     }
 
-    /// Which forgery it is: one after the other, as the plan goes on. Nothing is drawn for it.
-    fn forgery(&self, kind: KindId) -> Forgery {
+    /// Which forgery it is: one after the other, as the plan goes on. Nothing is drawn for it. Whoever has had other
+    /// credentials before can be copied with those.
+    fn forger(&self, kind: KindId, handle: Handle) -> Actor {
         let model = &self.bow.prepared.model;
         let auth = model.kind(kind).auth.as_ref();
-        let forgeries = auth.map_or(&Forgery::ALL[..], Auth::forgeries);
+        let forgeries = auth.map_or(&Forgery::MADE[..], Auth::forgeries);
         let kinds = model.kind_ids();
         let made: usize = kinds.map(|kind| self.bow.mirror.count(kind)).sum();
-        forgeries[(self.number + made) % forgeries.len()]
+        let renewed = (self.bow.mirror.all(kind).rev())
+            .find(|(_, record)| record.renewed && !record.gone)
+            .filter(|_| auth.is_some_and(|auth| !auth.strangers));
+        let turn = self.number + made;
+        match renewed {
+            // Every other time: that is where servers forget something.
+            Some((renewed, _)) if turn % 2 == 0 => Actor::Forged(renewed, Forgery::Old),
+            Some(_) => Actor::Forged(handle, forgeries[turn / 2 % forgeries.len()]),
+            None => Actor::Forged(handle, forgeries[turn % forgeries.len()]),
+        }
     }
 
     /// A principal of any other kind, if there is one.

@@ -23,6 +23,7 @@ mod typing;
 pub mod value;
 pub(crate) mod walk;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,6 +152,10 @@ pub struct Auth {
     pub jar: bool,
     /// What he sends beside them with what is not only read.
     pub csrf: Option<Csrf>,
+    /// For so long after they were revoked or changed they may still be taken.
+    pub revoked_within: Duration,
+    /// The fields of the entity that they are made of, by their positions.
+    pub fields: BTreeSet<usize>,
     /// The server takes credentials that it does not know for those of somebody new.
     pub strangers: bool,
 }
@@ -183,11 +188,19 @@ pub enum TokenPlace {
 }
 
 impl Auth {
+    /// What they are made of.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let named = [&self.headers, &self.query, &self.cookies];
+        let named = named.into_iter().flatten().map(|(_, template)| template);
+        let basic = self.basic.iter().flat_map(|(user, word)| [user, word]);
+        named.chain(basic).chain(&self.bearer)
+    }
+
     /// What a server cannot but refuse in the place of these credentials.
     pub fn forgeries(&self) -> &'static [Forgery] {
         match self.strangers {
             true => &[Forgery::Malformed],
-            false => &Forgery::ALL,
+            false => &Forgery::MADE,
         }
     }
 }
@@ -282,6 +295,20 @@ impl Model {
     /// Whether any do.
     pub fn keeps_anything(&self) -> bool {
         self.kind_ids().any(|kind| self.keeps(kind))
+    }
+
+    /// Whether a rule changes what principals of a kind show, so that they have old credentials.
+    pub fn renews(&self, kind: KindId) -> bool {
+        let auth = self.kind(kind).auth.as_ref();
+        auth.is_some_and(|auth| {
+            !auth.strangers
+                && self.effects().any(|effect| match effect {
+                    Effect::Set { place, .. } => {
+                        place.kind == Some(kind) && auth.fields.contains(&place.field)
+                    }
+                    _ => false,
+                })
+        })
     }
 
     /// The kinds that can act.

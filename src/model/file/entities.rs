@@ -3,6 +3,9 @@
 use super::effects::constant_of;
 use super::*;
 
+/// For so long revoked credentials may be taken.
+const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
 impl File<'_> {
     /// The names of the kinds, and their fields' types, which may be kinds that come later.
     pub(super) fn declared<'n>(&mut self, entities: &Under<'n>) -> Vec<(&'n Key, Fields<'n>)> {
@@ -193,8 +196,10 @@ impl File<'_> {
             let mut env = Environment::default();
             env.names.insert("self".into(), Type::Entity(id));
             let auth = fields.get("auth").map(|node| {
-                let own = ["jar", "csrf", "strangers"];
-                self.auth(node, &env, &own)
+                let own = ["jar", "csrf", "revoked_within", "strangers"];
+                let mut auth = self.auth(node, &env, &own);
+                auth.fields = shown(&auth, id);
+                auth
             });
             let about = self.text_of(fields, "about");
             let schema = &self.reader.schema.kinds[index];
@@ -252,6 +257,18 @@ impl File<'_> {
                 "bearer" => auth.bearer = self.reader.template(node, env),
                 "jar" => auth.jar = self.reader.bool(node, "`jar`").unwrap_or_default(),
                 "csrf" => auth.csrf = self.csrf(key, node),
+                "revoked_within" => {
+                    let millis = self.duration(node).unwrap_or_default();
+                    auth.revoked_within = Duration::from_millis(millis);
+                    if auth.revoked_within > LONGEST_GRACE {
+                        auth.revoked_within = Duration::ZERO;
+                        self.reader.mistake(
+                            node.span.clone(),
+                            "revoked credentials may be taken for a minute at most",
+                            "say less: a plan waits as long before it tries them again",
+                        );
+                    }
+                }
                 "strangers" => {
                     auth.strangers = self.reader.bool(node, "`strangers`").unwrap_or_default();
                 }
@@ -347,6 +364,14 @@ impl File<'_> {
         }
         globals
     }
+}
+
+/// The fields of a kind that its credentials are made of.
+fn shown(auth: &Auth, kind: KindId) -> BTreeSet<usize> {
+    let expressions = auth.templates().flat_map(Template::expressions);
+    let fields = expressions.flat_map(|expression| expression.uses.fields.iter());
+    let own = fields.filter(|(of, _)| *of == kind);
+    own.map(|(_, field)| *field).collect()
 }
 
 /// The plural of an English noun, in the regular cases; `plural:` says the others.
