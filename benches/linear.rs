@@ -1,6 +1,9 @@
 //! How long the checker of concurrent histories takes, in milliseconds: on the histories of BARS.md, section 3, with a fence
-//! and without. `cargo bench --bench linear`.
+//! and without. `cargo bench --bench linear`. Where the environment variable `PORCUPINE` names the program that
+//! benches/peers/porcupine makes, it judges the same histories, each right after gainsay has.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +15,7 @@ use gainsay::model::oracle::Answer;
 use gainsay::model::value::{Handle, KindId, Value};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 // What the binary allocates with.
 #[global_allocator]
@@ -194,15 +198,90 @@ fn start(model: &Model, keys: u16) -> Mirror {
     mirror
 }
 
+/// Porcupine, in a process of its own.
+struct Porcupine {
+    child: Child,
+    asks: ChildStdin,
+    says: BufReader<ChildStdout>,
+}
+
+impl Porcupine {
+    /// It, if somebody says where it is. It has one core, as gainsay has.
+    fn start() -> Option<Porcupine> {
+        let mut child = Command::new(std::env::var_os("PORCUPINE")?)
+            .env("GOMAXPROCS", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("PORCUPINE names a program");
+        let (asks, says) = (child.stdin.take(), child.stdout.take());
+        Some(Porcupine {
+            asks: asks.expect("it was piped"),
+            says: BufReader::new(says.expect("it was piped")),
+            child,
+        })
+    }
+
+    /// Its verdict, and how long it took. It knows no fences: what has no answer may take effect at any time.
+    fn judge(&mut self, model: &Model, operations: &[Operation]) -> (String, Duration) {
+        let of = |operation: &Operation| {
+            let Deed::Act(action) = &operation.deed else {
+                unreachable!("registers are acted on");
+            };
+            let key = action.picks[0].handle().map_or(0, |handle| handle.nth);
+            let put = (model.rule_named("put") == Some(action.rule)).then(|| &action.args[0]);
+            let body = operation
+                .answer
+                .as_ref()
+                .map(|answer| answer.body.to_json(&|_| json!(null)));
+            json!({
+                "key": key,
+                "put": put.map(|put| put.to_json(&|_| json!(null))),
+                "seen": body.and_then(|body| body.get("value").cloned()),
+                "start": operation.start,
+                "end": operation.answer.as_ref().and(operation.end),
+            })
+        };
+        let operations: Vec<_> = operations.iter().map(of).collect();
+        let asked = json!({ "limit": LIMIT.as_secs_f64(), "operations": operations });
+        writeln!(self.asks, "{asked}").expect("it listens");
+        let mut said = String::new();
+        self.says.read_line(&mut said).expect("it answers");
+        let (verdict, taken) = said.trim().split_once(' ').expect("a verdict and a time");
+        let taken: f64 = taken.parse().expect("milliseconds");
+        (verdict.to_owned(), Duration::from_secs_f64(taken / 1000.0))
+    }
+}
+
+impl Drop for Porcupine {
+    fn drop(&mut self) {
+        // Whatever it still does, nobody waits for it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The median in milliseconds, or that it is too long.
+fn median(mut taken: Vec<Duration>) -> String {
+    taken.sort_unstable();
+    let median = taken[taken.len() / 2];
+    match median >= LIMIT {
+        true => "LIM".to_owned(),
+        false => format!("{:.1}", median.as_secs_f64() * 1000.0),
+    }
+}
+
 fn main() {
     let model = Model::load("tests/histories/register.yaml".as_ref()).expect("the model is valid");
     let bounds = Bounds {
         worlds: usize::MAX,
         time: LIMIT,
     };
+    let mut porcupine = Porcupine::start();
     println!(
-        "Milliseconds, median of {} seeds; LIM is over {} s.\n",
+        "Milliseconds, median of {} seeds{}; LIM is over {} s.\n",
         SEEDS.len(),
+        porcupine.as_ref().map_or("", |_| ", gainsay / Porcupine"),
         LIMIT.as_secs()
     );
     println!("| registers | 50 | 200 | 1,000 | verdicts |\n|---|---|---|---|---|");
@@ -210,27 +289,32 @@ fn main() {
         let mut cells = Vec::new();
         let mut verdicts = [0; 3];
         for length in LENGTHS {
-            let mut taken: Vec<Duration> = SEEDS
-                .iter()
-                .map(|seed| {
-                    let operations = history(&model, case, *seed, length);
-                    let mirror = start(&model, case.keys);
-                    let began = Instant::now();
-                    let verdict = check(&model, &mirror, &operations, &bounds);
-                    let taken = began.elapsed();
-                    verdicts[match verdict {
-                        Verdict::Explained => 0,
-                        Verdict::Contradicted(_) => 1,
-                        Verdict::Inconclusive(_) => 2,
-                    }] += 1;
-                    taken
-                })
-                .collect();
-            taken.sort_unstable();
-            let median = taken[taken.len() / 2];
-            cells.push(match median >= LIMIT {
-                true => "LIM".to_owned(),
-                false => format!("{:.1}", median.as_secs_f64() * 1000.0),
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for seed in SEEDS {
+                let operations = history(&model, case, seed, length);
+                let mirror = start(&model, case.keys);
+                let began = Instant::now();
+                let verdict = check(&model, &mirror, &operations, &bounds);
+                ours.push(began.elapsed());
+                if let Some(porcupine) = porcupine.as_mut().filter(|_| case.fence.is_none()) {
+                    let (said, taken) = porcupine.judge(&model, &operations);
+                    theirs.push(taken);
+                    let agreed = match verdict {
+                        Verdict::Explained => said != "Illegal",
+                        Verdict::Contradicted(_) => said != "Ok",
+                        Verdict::Inconclusive(_) => true,
+                    };
+                    assert!(agreed, "{}: it says {said}", case.name);
+                }
+                verdicts[match verdict {
+                    Verdict::Explained => 0,
+                    Verdict::Contradicted(_) => 1,
+                    Verdict::Inconclusive(_) => 2,
+                }] += 1;
+            }
+            cells.push(match theirs.is_empty() {
+                true => median(ours),
+                false => format!("{} / {}", median(ours), median(theirs)),
             });
         }
         let [good, bad, unknown] = verdicts;

@@ -22,7 +22,7 @@ use crate::generate::{
 use crate::model::action::{Action, Outcome};
 use crate::model::mirror::Mirror;
 use crate::model::value::Handle;
-use crate::model::{Model, Reuse};
+use crate::model::{Model, Reuse, Statuses};
 use crate::tidy::{Tidied, Tidy};
 
 /// Which reads a run makes.
@@ -504,7 +504,9 @@ impl<'a> Run<'a> {
         let model = &self.runner.model;
         let action = &expected.action;
         // A failure that what gainsay did may have caused tells nothing.
-        let failed = response.as_ref().map(|response| response.status >= 500);
+        let failed = response
+            .as_ref()
+            .map(|response| Statuses::failed(response.status));
         let excused = failed == Some(true) && shaken || self.is_recovering(failed);
         let again = self.retries.get(&step.id).copied();
         match (step.delivery, response.filter(|_| !excused)) {
@@ -703,7 +705,7 @@ impl<'a> Run<'a> {
                 outcomes.any(|o| model.statuses(action.rule, o).allow(response.status))
             };
             let response = exchange.response.clone();
-            let response = response.filter(|r| r.status < 500 || foreseen(r));
+            let response = response.filter(|r| !Statuses::failed(r.status) || foreseen(r));
             match (&exchange.response, error) {
                 // What was never sent did nothing.
                 (
@@ -1022,7 +1024,7 @@ impl<'a> Run<'a> {
         loop {
             let asked = self.runner.client.send(request, self.began).await;
             let failed = match &asked {
-                Ok((_, response)) => response.status >= 500,
+                Ok((_, response)) => Statuses::failed(response.status),
                 Err(ClientError::Transport { .. }) => true,
                 Err(_) => false,
             };
@@ -1158,7 +1160,7 @@ impl<'a> Run<'a> {
             };
             self.requests += 1 + u64::from(exchange.deferred);
             let asked = asks.map(|asks| (asks, response.clone()));
-            let unrecovered = self.recovering.take().is_some() && response.status >= 500;
+            let unrecovered = self.recovering.take().is_some() && Statuses::failed(response.status);
             self.history.events.push(Event { purpose, exchange });
             if let Some((asks, response)) = asked {
                 self.keep_for(asks, None, &response, event);

@@ -331,7 +331,7 @@ impl Judge {
         self.internals(&definition.name, place, response, event);
         // What is no JSON cannot be taken for a proper request. A field too many can.
         let proper = step.delivery.effect() == Effect::Perhaps && response.status < 400;
-        if proper || (400..500).contains(&response.status) {
+        if proper || Statuses::refused(response.status) {
             return;
         }
         let prediction = model.predict(&self.mirror, &step.action, None);
@@ -468,7 +468,7 @@ impl Judge {
 
     /// What is wrong with an answer to a rule or to an invariant's read if the server failed, where that is looked for.
     fn server_error(&self, rule: &str, observed: u16) -> Option<(CheckId, Finding)> {
-        let failed = observed >= 500 && self.model.has_builtin("no_server_errors");
+        let failed = Statuses::failed(observed) && self.model.has_builtin("no_server_errors");
         failed.then(|| {
             let rule = rule.to_owned();
             let id = CheckId::ServerError { rule };

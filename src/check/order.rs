@@ -9,6 +9,7 @@ use super::judge::{Expectation, Judge};
 use super::violation::{Contradiction, Dispute};
 use crate::drive::history::Response;
 use crate::generate::Step;
+use crate::model::Statuses;
 use crate::model::action::Action;
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Prediction;
@@ -180,7 +181,7 @@ fn look(world: &mut Judge, one: &Ran<'_>) -> Option<Contradiction> {
     let response = one.response.as_deref()?;
     // Of what is no longer there to be picked the rules say nothing, only that it is no success.
     let offered = (world.model()).picks_from_its_lists(world.mirror(), &one.action);
-    if !offered && (400..500).contains(&response.status) {
+    if !offered && Statuses::refused(response.status) {
         world.unsaid(one.step.id, &one.action);
         return None;
     }

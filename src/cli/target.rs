@@ -175,6 +175,7 @@ impl TargetOptions {
                 marked = target.run_header;
                 cleanup = target.cleanup;
                 limits.timeout = target.timeout;
+                limits.quiet = target.quiet;
                 limits.rate = self.rate.or(target.rate);
                 generate.accounts = target.accounts(model)?;
                 count(model, &wfc, &mut generate)?;

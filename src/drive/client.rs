@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::events::Format;
 use super::history::{Exchange, Request, Response};
 use super::relay::{LINGER, Relay, pipeline};
+use super::websocket;
 use crate::generate::{Damage, Delivery, Effect, Fault};
 use crate::model::Statuses;
 
@@ -39,6 +40,8 @@ pub struct Limits {
     pub max_deferrals: u32,
     /// How long after its connection was closed a request may still take effect.
     pub fence: Duration,
+    /// A websocket is listened to until nothing has come for so long.
+    pub quiet: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +53,7 @@ impl Default for Limits {
             max_body: 8 << 20,
             max_deferrals: 8,
             fence: Duration::from_secs(2),
+            quiet: Duration::from_secs(1),
         }
     }
 }
@@ -172,6 +176,8 @@ struct Shared {
     next: Mutex<Option<Instant>>,
     /// The same client without a pool: every request has a connection of its own.
     alone: OnceLock<reqwest::Client>,
+    /// The one without a pool that speaks HTTP/1.1 alone: a websocket is opened by it.
+    upgrading: OnceLock<reqwest::Client>,
     /// Relays that nobody uses now.
     relays: std::sync::Mutex<Vec<Relay>>,
 }
@@ -188,6 +194,20 @@ pub(super) fn address(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
+}
+
+/// A client that is made when it is needed for the first time.
+fn kept(
+    place: &OnceLock<reqwest::Client>,
+    builder: impl FnOnce() -> reqwest::ClientBuilder,
+) -> Result<&reqwest::Client, ClientError> {
+    if let Some(made) = place.get() {
+        return Ok(made);
+    }
+    let made = builder()
+        .build()
+        .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
+    Ok(place.get_or_init(|| made))
 }
 
 /// What all HTTP clients have in common.
@@ -265,7 +285,8 @@ impl Client {
         request: &Request,
         since: Instant,
     ) -> Result<(Exchange, Arc<Response>), ClientError> {
-        match self.send_by(&self.http, request, since).await {
+        let sent = self.send_by(self.pooled(request)?, request, since).await;
+        match sent {
             Err(ClientError::Transport {
                 unreachable: false, ..
             }) if matches!(request.method.as_str(), "GET" | "HEAD") => {
@@ -275,16 +296,22 @@ impl Client {
         }
     }
 
-    /// The same client without a pool.
+    /// The client without a pool.
     fn alone(&self) -> Result<&reqwest::Client, ClientError> {
-        if let Some(alone) = self.shared.alone.get() {
-            return Ok(alone);
+        kept(&self.shared.alone, || {
+            builder(&self.limits).pool_max_idle_per_host(0)
+        })
+    }
+
+    /// The client for a request that may use a connection again, which a websocket never does.
+    fn pooled(&self, request: &Request) -> Result<&reqwest::Client, ClientError> {
+        match request.is_websocket() {
+            true => {
+                let apart = || builder(&self.limits).pool_max_idle_per_host(0).http1_only();
+                kept(&self.shared.upgrading, apart)
+            }
+            false => Ok(&self.http),
         }
-        let alone = builder(&self.limits)
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|e| ClientError::Setup { reason: chain(&e) })?;
-        Ok(self.shared.alone.get_or_init(|| alone))
     }
 
     async fn send_by(
@@ -339,7 +366,13 @@ impl Client {
             Delivery::Again { lost: true, .. }
             | Delivery::Retried { .. }
             | Delivery::AfterCrash
-            | Delivery::AfterStop => self.send_by(self.alone()?, request, since).await.map(told),
+            | Delivery::AfterStop => {
+                let http = match request.is_websocket() {
+                    true => self.pooled(request)?,
+                    false => self.alone()?,
+                };
+                self.send_by(http, request, since).await.map(told)
+            }
             Delivery::Malformed(damage) => {
                 let request = damaged(request, damage);
                 let sent = match damage {
@@ -538,7 +571,10 @@ impl Client {
             let began = Instant::now();
             let sent = match index {
                 0 => self.once(http, request).await,
-                _ => self.once(&self.http, request).await,
+                _ => match self.pooled(request) {
+                    Ok(http) => self.once(http, request).await,
+                    Err(error) => Err(error),
+                },
             };
             let ended = Instant::now();
             // The first one was kept back for a while.
@@ -638,7 +674,11 @@ impl Client {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
         let method = request.method.parse().unwrap_or(reqwest::Method::GET);
-        let mut builder = http.request(method, url);
+        let socket = (request.is_websocket()).then(websocket::Key::new);
+        let mut builder = match &socket {
+            None => http.request(method, url),
+            Some(key) => key.ask(http.get(url)),
+        };
         for (name, value) in self.headers.iter().chain(&request.headers) {
             let bad = || ClientError::Header { name: name.clone() };
             let header: HeaderName = name.parse().map_err(|_| bad())?;
@@ -647,7 +687,8 @@ impl Client {
             value.set_sensitive(true);
             builder = builder.header(header, value);
         }
-        if let Some(body) = &request.body {
+        // What is said on a websocket is said once it is open.
+        if let Some(body) = request.body.as_ref().filter(|_| socket.is_none()) {
             if request.header(CONTENT_TYPE.as_str()).is_none() {
                 builder = builder.header(CONTENT_TYPE, &body.content_type);
             }
@@ -668,10 +709,29 @@ impl Client {
                 (name.as_str().to_owned(), value)
             })
             .collect();
-        let streamed = response.headers().get(CONTENT_TYPE);
-        let streamed = streamed.and_then(|value| Format::of(value.to_str().ok()?));
         // A stream may have no end of its own, and is read for a while; anything else has to come whole.
         let bound = STREAMED.min(self.limits.timeout / 2);
+        if let Some(key) = socket.filter(|_| status == websocket::OPEN) {
+            let apart = |reason: String| ClientError::Transport {
+                method: request.method.clone(),
+                path: request.path.clone(),
+                unreachable: false,
+                reason,
+            };
+            if let Some(lack) = key.lacks(&response) {
+                return Err(apart(lack.to_owned()));
+            }
+            let patience = websocket::Patience {
+                quiet: self.limits.quiet,
+                whole: bound,
+                bytes: self.limits.max_body,
+            };
+            let upgraded = response.upgrade().await.map_err(broken)?;
+            let said = request.body.as_ref();
+            return (websocket::talk(upgraded, said, headers, patience).await).map_err(apart);
+        }
+        let streamed = response.headers().get(CONTENT_TYPE);
+        let streamed = streamed.and_then(|value| Format::of(value.to_str().ok()?));
         let until = streamed.map(|_| tokio::time::Instant::now() + bound);
         let mut body = Vec::new();
         let mut truncated = false;

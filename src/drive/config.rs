@@ -118,6 +118,8 @@ pub struct Target {
     pub rate: Option<f64>,
     /// How long one request may take.
     pub timeout: Duration,
+    /// A websocket is listened to until nothing has come for so long.
+    pub quiet: Duration,
     /// The links that gainsay runs, or has a Toxiproxy run, between the server and what it needs, by name.
     pub links: BTreeMap<LinkName, LinkConfig>,
     /// The Toxiproxy that runs the links, where gainsay does not.

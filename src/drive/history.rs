@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::SEC_WEBSOCKET_ACCEPT;
+
 use super::events::{self, Format};
 use crate::model::oracle::Answer;
 use crate::model::value::{Handle, Value};
@@ -10,7 +12,7 @@ use crate::model::value::{Handle, Value};
 /// A request, ready to be sent to any target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// `GET`, `POST`, …
+    /// `GET`, `POST`, …; `WS` for a websocket.
     pub method: String,
     /// The path, percent-encoded, without the target's prefix.
     pub path: String,
@@ -104,6 +106,11 @@ impl History {
 }
 
 impl Request {
+    /// Whether it opens a websocket.
+    pub fn is_websocket(&self) -> bool {
+        self.method == crate::model::Request::WEBSOCKET
+    }
+
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.headers, name)
@@ -147,10 +154,19 @@ impl Response {
     /// The texts in which something may stand that should not: the body, and of a stream what its pieces come to.
     pub fn texts(&self) -> Vec<String> {
         let mut texts = vec![self.text()];
-        if let Some(events) = self.events() {
-            texts.extend(events::joined(&events));
+        if let Some(pieces) = self.events().or_else(|| self.messages()) {
+            texts.extend(events::joined(&pieces));
         }
         texts
+    }
+
+    /// What was said on a websocket, if this is the answer to the opening of one.
+    fn messages(&self) -> Option<Vec<serde_json::Value>> {
+        self.header(SEC_WEBSOCKET_ACCEPT.as_str())?;
+        match self.json()?.get_mut("messages")?.take() {
+            serde_json::Value::Array(messages) => Some(messages),
+            _ => None,
+        }
     }
 
     /// The body as models know it: of JSON its value, of a stream its events, of anything else its text, of none null.

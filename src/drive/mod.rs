@@ -18,6 +18,7 @@ mod render;
 mod startup;
 pub mod symbols;
 mod toxiproxy;
+mod websocket;
 mod wfc;
 
 pub use client::{Client, ClientError, Limits, Race, Raced, is_loopback_url};

@@ -358,7 +358,10 @@ impl Strategy for NextMove {
         }
         let Some(delivery) = failing else {
             step.delivery = fault.and_then(arriving).unwrap_or_default();
-            if pipelined && changes {
+            let socket = prepared.model.rules[step.action.rule]
+                .request
+                .is_websocket();
+            if pipelined && changes && !socket {
                 let steps = draft.pipelined(prepared, step);
                 return Ok(Just(self.one_by_one(steps, draft)));
             }

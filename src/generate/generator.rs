@@ -27,7 +27,7 @@ use super::rehearsal::start;
 use super::rota::{ROUND, Rest, Turn};
 use super::search::{Bow, Fixed, Patience};
 use super::statics::Statics;
-use super::ways::{Way, distances, ways};
+use super::ways::{Impostor, Way, distances, ways};
 
 /// What plans are made of, beside the model and the seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,11 +48,11 @@ pub struct Options {
 
 impl Options {
     /// How many steps a plan of a model has after its set-up, where nobody says: 50, and for large models one for every
-    /// 4 outcomes, in tens, so that the plans of a round have a chance at all of them. Faults take up steps: for them
-    /// there are more, up to twice as many.
+    /// 4 outcomes and every 8 further identities that have no right to a rule, in tens, so that the plans of a round
+    /// have a chance at all of them. Faults take up steps: for them there are more, up to twice as many.
     pub fn steps_for(model: &Model, faults: &Faults) -> usize {
         let outcomes: usize = (model.rules.iter())
-            .map(|rule| rule.outcomes(model).len())
+            .map(|rule| rule.outcomes(model).len() + Impostor::all(model, rule).skip(1).count() / 2)
             .sum();
         let permille = if faults.are_on() { faults.permille } else { 0 };
         let left = usize::from(1000 - permille.min(500));

@@ -10,12 +10,12 @@ use crate::model::expression::{EvalError, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::handles;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{Auth, By, Rule};
+use crate::model::{By, Rule};
 
 use super::demand::{Demand, Demands, Want};
 use super::generator::{Goal, Prepared};
 use super::recipe::Hint;
-use super::ways::Way;
+use super::ways::{Impostor, Way};
 
 /// How many expressions are judged at most in one search.
 const PATIENCE: u32 = 40;
@@ -75,6 +75,8 @@ struct Search<'a, 'b> {
     patience: u32,
     /// Some pick is not from its pool, because that depends on one that never was: nothing may be left unknown then.
     strayed: bool,
+    /// Who tries what needs credentials that he has not, if that is decided.
+    impostor: Option<Impostor>,
 }
 
 impl Bow<'_> {
@@ -90,7 +92,7 @@ impl Bow<'_> {
             return self.reach(end, fixed, tries);
         }
         let tries = match way {
-            None | Some(Way::Where(_)) => 1,
+            None | Some(Way::Where(_) | Way::By(_)) => 1,
             Some(_) => tries,
         };
         for _ in 0..tries {
@@ -112,6 +114,7 @@ impl Bow<'_> {
             rule,
             outcome,
             demands,
+            way,
             ..
         } = &prepared.goals[goal];
         let (rule, outcome, demands) = (*rule, *outcome, demands.as_ref()?);
@@ -136,6 +139,10 @@ impl Bow<'_> {
                 Patience::Much => PATIENCE * 5,
             },
             strayed: false,
+            impostor: match way {
+                Some(Way::By(impostor)) => Some(*impostor),
+                _ => None,
+            },
         };
         if !search.actors() {
             return None;
@@ -206,7 +213,7 @@ impl Search<'_, '_> {
             if self.after(0) {
                 // What an attempt is about that has no right credentials is picked as its owner would.
                 let actor = match self.outcome {
-                    Outcome::Unauthenticated => Some(self.impostor(kind, handle)),
+                    Outcome::Unauthenticated => self.impostor(kind, handle),
                     Outcome::OtherKind => self.other_kind(kind),
                     _ => Some(self.actor),
                 };
@@ -224,39 +231,34 @@ impl Search<'_, '_> {
         false
     }
 
-    /// Nobody, a forgery, or somebody who is gone.
-    fn impostor(&mut self, kind: KindId, handle: Handle) -> Actor {
-        let gone = self
-            .bow
-            .mirror
-            .all(kind)
-            .rev()
-            .find(|(_, record)| record.gone)
-            .map(|(handle, _)| handle);
-        match (self.bow.below(3), gone) {
-            (0, Some(gone)) => Actor::Entity(gone),
-            (1, _) => self.forger(kind, handle),
-            _ => Actor::Nobody,
-        }
-    }
-
-    /// Which forgery it is: one after the other, as the plan goes on. Nothing is drawn for it. Whoever has had other
-    /// credentials before can be copied with those.
-    fn forger(&self, kind: KindId, handle: Handle) -> Actor {
-        let model = &self.bow.prepared.model;
-        let auth = model.kind(kind).auth.as_ref();
-        let forgeries = auth.map_or(&Forgery::MADE[..], Auth::forgeries);
-        let kinds = model.kind_ids();
-        let made: usize = kinds.map(|kind| self.bow.mirror.count(kind)).sum();
-        let renewed = (self.bow.mirror.all(kind).rev())
-            .find(|(_, record)| record.renewed && !record.gone)
-            .filter(|_| auth.is_some_and(|auth| !auth.strangers));
-        let turn = self.number + made;
-        match renewed {
-            // Every other time: that is where servers forget something.
-            Some((renewed, _)) if turn % 2 == 0 => Actor::Forged(renewed, Forgery::Old),
-            Some(_) => Actor::Forged(handle, forgeries[turn / 2 % forgeries.len()]),
-            None => Actor::Forged(handle, forgeries[turn % forgeries.len()]),
+    /// Nobody, a forgery, or somebody who is gone: the one that is asked for, if he is there.
+    fn impostor(&mut self, kind: KindId, handle: Handle) -> Option<Actor> {
+        let mut all = self.bow.mirror.all(kind).rev();
+        let gone = all.find(|(_, record)| record.gone);
+        let gone = gone.map(|(handle, _)| handle);
+        let mut all = self.bow.mirror.all(kind).rev();
+        let renewed = all.find(|(_, record)| record.renewed && !record.gone);
+        let renewed = renewed.map(|(handle, _)| handle);
+        let impostor = match self.impostor {
+            Some(impostor) => impostor,
+            None => {
+                let mut all: Vec<Impostor> =
+                    Impostor::all(&self.bow.prepared.model, self.rule).collect();
+                all.retain(|impostor| match impostor {
+                    Impostor::Gone => gone.is_some(),
+                    Impostor::Forger(Forgery::Old) => renewed.is_some(),
+                    _ => true,
+                });
+                all[self.bow.below(all.len())]
+            }
+        };
+        match impostor {
+            Impostor::Nobody => Some(Actor::Nobody),
+            Impostor::Forger(Forgery::Old) => {
+                renewed.map(|renewed| Actor::Forged(renewed, Forgery::Old))
+            }
+            Impostor::Forger(forgery) => Some(Actor::Forged(handle, forgery)),
+            Impostor::Gone => gone.map(Actor::Entity),
         }
     }
 

@@ -1,14 +1,14 @@
 //! Ways: how one and the same outcome comes about. A server may be right about a vote on a closed proposal and wrong
 //! about one on a draft; both are refused by the same rule. Ways are read off the model, and are goals beside outcomes.
 
-use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::action::{Action, Actor, Forgery, Outcome, Picked};
 use crate::model::expression::{Scope, Uses};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Moment;
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{Effect, Model, Place, Rule};
+use crate::model::{By, Effect, Model, Place, Rule};
 
 use super::conditions::{Glossary, Literal, Vocabulary, decides, name};
 use super::demand::{Want, with_lets};
@@ -34,11 +34,52 @@ pub(super) enum Way {
         /// Which of its references the two share.
         shared: Option<usize>,
     },
-    /// Without any credentials, or with such as nobody was given.
-    Credentials { forged: bool },
+    /// By somebody who shows no credentials, or none that are valid any more or ever were.
+    By(Impostor),
     /// Another goal is reached after something has happened by the way that what it depends on can tell: as a decision
     /// after a revision. No state says so, which is why it is reached by its recipe alone.
     After { goal: usize },
+}
+
+/// Who tries what he has no valid credentials for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Impostor {
+    /// Somebody who shows none.
+    Nobody,
+    /// Somebody whose credentials are nobody's.
+    Forger(Forgery),
+    /// A principal who is gone.
+    Gone,
+}
+
+impl Impostor {
+    /// Those that can try a rule, and that it refuses for who they are.
+    pub fn all(model: &Model, rule: &Rule) -> impl Iterator<Item = Impostor> {
+        let kind = match rule.by {
+            By::Kind(kind) => Some(kind),
+            By::Anyone => None,
+        };
+        let kind = kind.filter(|_| rule.outcomes(model).contains(&Outcome::Unauthenticated));
+        let forgeries = kind.and_then(|kind| model.kind(kind).auth.as_ref());
+        let forgeries = forgeries.map_or(&[][..], |auth| auth.forgeries());
+        let gone = kind.is_some_and(|kind| model.deletes(kind));
+        let old = kind.is_some_and(|kind| model.renews(kind));
+        let old = old.then_some(Impostor::Forger(Forgery::Old));
+        (kind.map(|_| Impostor::Nobody).into_iter())
+            .chain(forgeries.iter().map(|forgery| Impostor::Forger(*forgery)))
+            .chain(old)
+            .chain(gone.then_some(Impostor::Gone))
+    }
+
+    /// Who acts, if an attempt of his is one of these.
+    pub fn of(actor: Actor) -> Option<Impostor> {
+        match actor {
+            Actor::Nobody => Some(Impostor::Nobody),
+            Actor::Forged(_, forgery) => Some(Impostor::Forger(forgery)),
+            Actor::Entity(_) => Some(Impostor::Gone),
+            Actor::Other(_) | Actor::Anyone => None,
+        }
+    }
 }
 
 /// The ways of a rule's outcomes, where there is more than one.
@@ -77,14 +118,8 @@ pub(super) fn ways(
             }
         }
     }
-    if definition
-        .outcomes(model)
-        .contains(&Outcome::Unauthenticated)
-    {
-        for forged in [false, true] {
-            ways.push((Outcome::Unauthenticated, Way::Credentials { forged }));
-        }
-    }
+    let impostors = Impostor::all(model, definition);
+    ways.extend(impostors.map(|impostor| (Outcome::Unauthenticated, Way::By(impostor))));
     for (index, success) in definition.successes.iter().enumerate() {
         let outcome = Outcome::Ok(index);
         for (nth, effect) in Effect::all(&success.effects).enumerate() {
@@ -223,7 +258,7 @@ impl Way {
                         .extend(place.kind.map(|kind| (kind, place.field)));
                 }
             }
-            Way::Where(_) | Way::Twin { .. } | Way::Credentials { .. } | Way::After { .. } => {}
+            Way::Where(_) | Way::Twin { .. } | Way::By(_) | Way::After { .. } => {}
         }
         with_lets(rule, uses)
     }
@@ -261,14 +296,10 @@ impl Way {
                     false => 1.0,
                 }
             }
-            Way::Credentials { forged } => {
-                let such = match action.actor {
-                    Actor::Nobody => !forged,
-                    Actor::Forged(..) => *forged,
-                    _ => false,
-                };
-                if such { 0.0 } else { 1.0 }
-            }
+            Way::By(impostor) => match Impostor::of(action.actor) == Some(*impostor) {
+                true => 0.0,
+                false => 1.0,
+            },
             Way::After { .. } => f64::INFINITY,
         }
     }

@@ -282,7 +282,9 @@ const TOP_KEYS: &[&str] = &[
     "openapi",
 ];
 
-const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+const METHODS: &[&str] = &[
+    "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "WS",
+];
 
 impl File<'_> {
     fn model(&mut self, root: &Node) -> Model {

@@ -427,7 +427,7 @@ pub enum Sent {
 /// What is sent.
 #[derive(Debug)]
 pub struct Request {
-    /// `GET`, `POST`, …
+    /// `GET`, `POST`, …; `WS` for a websocket.
     pub method: String,
     /// The path as it is written.
     pub path: String,
@@ -439,6 +439,16 @@ pub struct Request {
     pub headers: Vec<(String, Template)>,
     /// The body.
     pub body: Body,
+}
+
+impl Request {
+    /// The method of a request that opens a websocket.
+    pub const WEBSOCKET: &'static str = "WS";
+
+    /// Whether it opens a websocket.
+    pub fn is_websocket(&self) -> bool {
+        self.method == Request::WEBSOCKET
+    }
 }
 
 /// A part of a path.
@@ -643,6 +653,10 @@ pub struct Read {
     pub by: Option<Expression>,
 }
 
+/// The codes with which an application closes a websocket for reasons of its own (RFC 6455, section 7.4.2). They are
+/// statuses, as those of HTTP are.
+pub const CLOSE_CODES: Range<u16> = 4000..5000;
+
 /// Statuses that an answer may have.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Statuses(pub Vec<StatusRange>);
@@ -666,6 +680,16 @@ impl Statuses {
             StatusRange::Class(c) => status / 100 == *c,
             StatusRange::Any => true,
         })
+    }
+
+    /// Whether an answer with such a status says that the server failed.
+    pub fn failed(status: u16) -> bool {
+        (500..600).contains(&status)
+    }
+
+    /// Whether an answer with such a status refuses what was asked for; the codes from 4000 on are of websockets.
+    pub fn refused(status: u16) -> bool {
+        (400..500).contains(&status) || CLOSE_CODES.contains(&status)
     }
 
     /// Whether the model says that it does not know.

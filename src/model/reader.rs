@@ -18,7 +18,7 @@ use super::types::Type;
 use super::typing::{self, Environment, Schema};
 use super::value::Value;
 use super::walk::null_behind;
-use super::{StatusRange, Statuses};
+use super::{CLOSE_CODES, StatusRange, Statuses};
 
 /// The file being read, and what was found wrong with it.
 pub(super) struct Reader<'a> {
@@ -306,7 +306,7 @@ impl<'a> Reader<'a> {
         let range = match &node.data {
             Data::Int(i) => u16::try_from(*i)
                 .ok()
-                .filter(|s| (100..600).contains(s))
+                .filter(|s| (100..600).contains(s) || CLOSE_CODES.contains(s))
                 .map(StatusRange::Exactly),
             Data::Text(text) => match text.as_str() {
                 "any" => Some(StatusRange::Any),

@@ -97,6 +97,22 @@ struct Script<'a> {
     used: BTreeSet<String>,
 }
 
+/// What curl is told to open a websocket, and to listen for two seconds. The key may be any 16 bytes.
+const HANDSHAKE: [&str; 12] = [
+    "--http1.1",
+    "--no-buffer",
+    "--max-time",
+    "2",
+    "-H",
+    "Connection: Upgrade",
+    "-H",
+    "Upgrade: websocket",
+    "-H",
+    "Sec-WebSocket-Version: 13",
+    "-H",
+    "Sec-WebSocket-Key: Z2FpbnNheSBzYXlzIGhpLg==",
+];
+
 impl Script<'_> {
     /// Finds everything that a variable can stand for.
     fn learn(&mut self) {
@@ -425,7 +441,12 @@ impl Script<'_> {
         let request = &exchange.request;
         let literal = |text: &str| vec![Piece::Literal(text.to_owned())];
         let mut words = Vec::new();
-        if request.method != "GET" || request.body.is_some() {
+        if request.is_websocket() {
+            // curl opens it and shows what comes; what there is to say on it, curl cannot.
+            for word in HANDSHAKE {
+                words.push(literal(word));
+            }
+        } else if request.method != "GET" || request.body.is_some() {
             words.push(literal("-X"));
             words.push(literal(&request.method));
         }
@@ -468,7 +489,7 @@ impl Script<'_> {
                 }
             }
         }
-        if let Some(body) = &request.body {
+        if let Some(body) = request.body.as_ref().filter(|_| !request.is_websocket()) {
             words.push(literal("-H"));
             words.push(literal(&format!("Content-Type: {}", body.content_type)));
             words.push(literal("--data-raw"));

@@ -21,7 +21,7 @@ use crate::generate::{Damage, Delivery, Fault, Plan};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Answer;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{Mode, Model};
+use crate::model::{Mode, Model, Statuses};
 use crate::run::PlanRun;
 
 /// The version of the format.
@@ -314,7 +314,7 @@ fn read_line(model: &Model, plan: &mut Recorded, at: usize, line: Line) -> Resul
         deed,
     };
     // That the server failed is one thing; whether what was asked took effect nobody knows.
-    if let Some(status) = line.status.filter(|status| *status >= 500)
+    if let Some(status) = line.status.filter(|status| Statuses::failed(*status))
         && !foresees(model, &op.deed, status)
     {
         if model.has_builtin("no_server_errors") {
@@ -446,7 +446,7 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                     Delivery::Malformed(Damage::Length) if status.is_none() => false,
                     Delivery::Malformed(_) if status.is_none_or(|status| status >= 400) => continue,
                     Delivery::Malformed(_) => false,
-                    _ => status.is_some_and(|status| status < 500 || !shaken),
+                    _ => status.is_some_and(|status| !Statuses::failed(status) || !shaken),
                 };
                 let mut step = step.clone();
                 step.action = renderer.materialise(&step.action);
@@ -489,7 +489,9 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                         line.insert("of".into(), write_handle(model, *entity).into());
                     }
                     let started = micros(exchange.started);
-                    let told = exchange.status().is_some_and(|s| s < 500 || !shaken);
+                    let told = exchange
+                        .status()
+                        .is_some_and(|s| !Statuses::failed(s) || !shaken);
                     answer(model, &masks, &mut line, exchange, (started, told, fence));
                     out.push_str(&written_out(line));
                 }

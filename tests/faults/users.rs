@@ -25,17 +25,12 @@ const IN_A_SEQUENCE: [(&str, &str, usize); 8] = [
     ("username_500", "the server fails at create_user", 2),
     ("softdelete_name", "create_content_anew must succeed", 4),
     ("revoke_cached", "must be refused: unauthenticated", 6),
-    // Whoever asks in vain for a websocket hears what a websocket would.
     (
         "ws_no_auth",
-        "watch_run_without_websocket must be refused: unauthenticated",
+        "watch_run must be refused: unauthenticated",
         4,
     ),
-    (
-        "ws_no_owner",
-        "watch_run_without_websocket must be refused: A2_own_run",
-        5,
-    ),
+    ("ws_no_owner", "watch_run must be refused: A2_own_run", 5),
 ];
 
 #[test]

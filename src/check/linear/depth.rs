@@ -190,28 +190,41 @@ impl Depth {
             return false;
         }
         seen.push(place.used.clone());
-        let mut next = Vec::new();
-        for operation in &self.lost {
-            if self.is_usable(space, &place, *operation, earliest) {
-                for state in space.suppose(place.state, *operation).iter() {
-                    next.push((Next::Lost(*operation), *state));
-                }
-            }
-        }
-        // What ended first is the likeliest to have come first.
-        told.sort_by_key(|position| {
-            std::cmp::Reverse(space.operations()[self.told[*position]].until())
-        });
+        let mut next = self.unanswered(space, &place, earliest);
         for position in told {
             let done = |other: usize| self.is_done(&place, other);
             if let Some(state) = space.observe(place.state, self.told[position], done) {
                 next.push((Next::Told(position), state));
             }
         }
+        // What began first is the likeliest to have come first, be it answered or not.
+        next.sort_by_key(|(next, _)| {
+            std::cmp::Reverse(space.operations()[self.operation(*next)].start)
+        });
         if !next.is_empty() {
             self.open.push(Open { place, next });
         }
         false
+    }
+
+    fn operation(&self, next: Next) -> usize {
+        match next {
+            Next::Told(position) => self.told[position],
+            Next::Lost(operation) => operation,
+        }
+    }
+
+    /// The operations without an answer that may be next, with the states that they lead to.
+    fn unanswered(&self, space: &mut Space<'_>, place: &Place, earliest: u64) -> Vec<(Next, u32)> {
+        let mut next = Vec::new();
+        for operation in &self.lost {
+            if self.is_usable(space, place, *operation, earliest) {
+                for state in space.suppose(place.state, *operation).iter() {
+                    next.push((Next::Lost(*operation), *state));
+                }
+            }
+        }
+        next
     }
 
     /// The answered operations that may be next, and when the first of what is left ended.

@@ -1,0 +1,3 @@
+module gainsay.example/porcupine
+
+go 1.19
