@@ -261,10 +261,8 @@ impl Wfc {
                     }
                 }
                 jars.learn(model, handle, None, &request.path, &response);
-                if login.expect_cookies {
-                    if jars.is_empty(handle) {
-                        return Err(failed("set no cookie that can be kept".to_owned()));
-                    }
+                if login.expect_cookies && jars.is_empty(handle) {
+                    return Err(failed("set no cookie that can be kept".to_owned()));
                 }
                 if let Some(pair) = &login.payload_user_pwd {
                     jars.tell_given(handle, "password", &pair.password);
