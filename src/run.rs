@@ -1,6 +1,8 @@
 //! One run of one plan against a live server: sends its steps, and the reads that are due, and has all of it judged.
 
+mod keep;
 mod probe;
+mod revoke;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::check::{Aftermath, Due, Expectation, Ran, Violation, Worlds, names_of};
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
 use crate::drive::{
-    Client, ClientError, Disturbance, Injector, InjectorError, Race, Raced, Renderer,
+    Client, ClientError, Disturbance, Injector, InjectorError, Jars, Race, Raced, Renderer,
 };
 use crate::generate::{
     Damage, Delivery, Effect, Fault, Generator, LinkName, Plan, Step, rehearse_step, taken,
@@ -46,6 +48,8 @@ pub struct PlanRun {
     pub outcomes: Vec<(u32, usize, Option<Outcome>)>,
     /// The mirror at the end.
     pub mirror: Mirror,
+    /// What principals kept of the answers to them.
+    pub jars: Jars,
     /// What made unique values unique.
     pub mark: String,
     /// When it began, in seconds since 1970: what times in arguments count from.
@@ -100,6 +104,8 @@ pub struct Runner {
     model: Arc<Model>,
     client: Client,
     start: Mirror,
+    /// What principals have that were there before, such as the cookies of accounts.
+    jars: Jars,
     /// What can be done to the server's process, if anything can.
     process: Option<Source>,
     /// The links that can be broken, by name, and the faults of a program's own.
@@ -165,6 +171,7 @@ impl Runner {
         let salt = base36(u64::from(rand::random::<u32>() % (36 * 36 * 36 * 36)));
         Runner {
             model,
+            jars: Jars::new(client.base().clone()),
             client,
             start,
             process: None,
@@ -185,6 +192,11 @@ impl Runner {
             process: Some(process),
             ..self
         }
+    }
+
+    /// The same with what principals have that were there before.
+    pub fn with_jars(self, jars: Jars) -> Runner {
+        Runner { jars, ..self }
     }
 
     /// The same with links that can be broken, and faults of a program's own, by name.
@@ -263,6 +275,10 @@ impl Runner {
             plan,
             retries: retries(plan),
             keys: BTreeMap::new(),
+            jars: self.jars.clone(),
+            sent_with: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            waited: false,
             recovering: None,
             unmet: BTreeSet::new(),
             spreads: Vec::new(),
@@ -317,7 +333,7 @@ impl Runner {
                 model: &self.model,
                 start: &self.start,
             };
-            let done = tidy.up(mirror).await;
+            let done = tidy.up(mirror, &mut run.jars).await;
             run.requests += done.requests;
             tidied = Some(done);
         }
@@ -328,6 +344,7 @@ impl Runner {
             confused,
             unmet,
             spreads,
+            jars,
             ..
         } = run;
         let worlds = judge.most();
@@ -341,6 +358,7 @@ impl Runner {
             violations,
             outcomes,
             mirror,
+            jars,
             mark,
             now,
             skipped,
@@ -406,6 +424,14 @@ struct Run<'a> {
     plan: &'a Plan,
     /// The steps that are tried again with their keys, and the steps that do it.
     retries: BTreeMap<u32, u32>,
+    /// What principals have kept of the answers to them.
+    jars: Jars,
+    /// When credentials were revoked.
+    revoked: BTreeMap<Handle, Instant>,
+    /// A step has waited until revoked credentials may not be taken any more.
+    waited: bool,
+    /// The jars of then for the steps that are sent again.
+    sent_with: BTreeMap<u32, Jars>,
     /// The steps whose idempotency keys steps have that have none of their own.
     keys: BTreeMap<u32, u32>,
     /// Until when the server may still fail, since something was done to it.
@@ -441,6 +467,11 @@ impl<'a> Run<'a> {
         {
             return Ok(false);
         }
+        let Ok(lingers) = self.lingering(step, &expected.action).await else {
+            return Ok(false);
+        };
+        self.remember(step);
+        let shown = self.shown();
         let sent = Instant::now();
         let Delivered {
             exchange,
@@ -470,6 +501,8 @@ impl<'a> Run<'a> {
             purpose: Purpose::Step(step.id),
             exchange,
         });
+        let answer = response.clone();
+        let model = &self.runner.model;
         let action = &expected.action;
         // A failure that what gainsay did may have caused tells nothing.
         let failed = response
@@ -495,7 +528,15 @@ impl<'a> Run<'a> {
                 }
             }
             (_, Some(response)) => {
-                (self.judge).observe(step, again, &expected, &response, (event, took));
+                let refused = model.statuses(action.rule, Outcome::Unauthenticated);
+                match lingers.filter(|_| !refused.allow(response.status)) {
+                    Some(handle) => {
+                        (self.judge).observe_as(handle, step, &expected, &response, (event, took));
+                    }
+                    None => {
+                        (self.judge).observe(step, again, &expected, &response, (event, took));
+                    }
+                }
             }
             (
                 Delivery::Abandoned { .. }
@@ -514,6 +555,10 @@ impl<'a> Run<'a> {
             }
             (_, None) => self.judge.never(step, action),
         }
+        if let Some(answer) = answer {
+            self.keep(step, action, &answer, event);
+        }
+        self.revoke(shown);
         if self.judge.are_too_many() {
             self.confused = true;
             return Ok(true);
@@ -563,6 +608,9 @@ impl<'a> Run<'a> {
             let Some((step, action)) = self.tryable(planned) else {
                 continue;
             };
+            if self.may_linger(&action).is_some() {
+                continue;
+            }
             if let Some(seed) = steer {
                 let expected = self.judge.expect(action.clone());
                 if runner.steers_away(seed, &step, &expected) {
@@ -591,7 +639,8 @@ impl<'a> Run<'a> {
                 mirrors.all(|mirror| {
                     let mut after = mirror.clone();
                     rehearse_step(model, &mut after, other);
-                    let again = self.renderer.request(&after, action).ok();
+                    let jars = self.jars_of(step);
+                    let again = self.renderer.request(&after, jars, action).ok();
                     again.map(|again| self.with_key(again, step)).as_ref() == Some(request)
                 })
             })
@@ -630,6 +679,10 @@ impl<'a> Run<'a> {
             Delivery::Crashed { after } => Some(after),
             _ => None,
         });
+        for (step, ..) in &entries {
+            self.remember(step);
+        }
+        let shown = self.shown();
         let race = self.at_once(&requests, crash).await?;
         let until = match crash {
             Some(_) => Instant::now(),
@@ -711,6 +764,16 @@ impl<'a> Run<'a> {
             self.confused = true;
             return Ok(skipped);
         }
+        // Whatever came last is what a client has in the end.
+        let mut answered: Vec<&Ran<'_>> = ran.iter().collect();
+        answered.sort_by_key(|ran| ran.ended);
+        for ran in answered {
+            let exchange = self.history.events.get(ran.event);
+            if let Some(response) = exchange.and_then(|e| e.exchange.response.clone()) {
+                self.keep(ran.step, &ran.action, &response, ran.event);
+            }
+        }
+        self.revoke(shown);
         let last = ran.last().map_or(0, |ran| ran.step.id);
         let actions: Vec<&Action> = ran.iter().map(|ran| &ran.action).collect();
         let due = match reads {
@@ -920,11 +983,12 @@ impl<'a> Run<'a> {
     /// The request of a step; nothing where it cannot be made, or would be another one in another world. What is sent
     /// again must be what the action says now: what it said before may mean something else by now.
     fn request(&mut self, step: &Step, action: &Action) -> Option<Request> {
-        let rendered = |mirror| self.renderer.request(mirror, action).ok();
         let first = step.delivery.key_of().map(|of| self.root(of));
         if let Some(of) = first {
             self.keys.insert(step.id, of);
         }
+        let jars = self.jars_of(step);
+        let rendered = |mirror| self.renderer.request(mirror, jars, action).ok();
         let keyed = |mirror| rendered(mirror).map(|request| self.with_key(request, step));
         let mut requests = self.judge.mirrors().map(keyed);
         let request = requests.next()??;
@@ -1047,8 +1111,12 @@ impl<'a> Run<'a> {
                 .map(|(name, _)| name)
                 .zip(due.entity);
             // What was never learned cannot be asked for, and nobody may be there to ask.
-            let mut rendered = (self.judge.mirrors())
-                .map(|mirror| self.renderer.read(mirror, read, entity).ok().flatten());
+            let mut rendered = (self.judge.mirrors()).map(|mirror| {
+                self.renderer
+                    .read(mirror, &self.jars, read, entity)
+                    .ok()
+                    .flatten()
+            });
             let Some(Some((request, asks))) = rendered.next() else {
                 continue;
             };
@@ -1067,6 +1135,11 @@ impl<'a> Run<'a> {
             }
         }
         for (request, asks, group) in groups {
+            // The answer to the one before may have set something.
+            let request = match group.first().filter(|_| asks.is_some()) {
+                Some(due) => self.as_of_now(due).unwrap_or(request),
+                None => request,
+            };
             let purpose = Purpose::Read {
                 after,
                 at_end,
@@ -1091,8 +1164,12 @@ impl<'a> Run<'a> {
                 }
             };
             self.requests += 1 + u64::from(exchange.deferred);
+            let asked = asks.map(|asks| (asks, response.clone()));
             let unrecovered = self.recovering.take().is_some() && Statuses::failed(response.status);
             self.history.events.push(Event { purpose, exchange });
+            if let Some((asks, response)) = asked {
+                self.keep_for(asks, None, &response, event);
+            }
             if unrecovered && let Some(due) = group.first() {
                 let invariant = &model.invariants[due.invariant];
                 let place = invariant.span.start;

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::drive::{Client, Renderer};
+use crate::drive::{Client, Jars, Renderer};
 use crate::generate::Generator;
 use crate::model::Model;
 use crate::model::action::{Action, Outcome};
@@ -49,7 +49,7 @@ pub(crate) struct Tidy<'a> {
 
 impl Tidy<'_> {
     /// Deletes what there is in a mirror and was not there before the plan.
-    pub async fn up(&self, mut mirror: Mirror) -> Tidied {
+    pub async fn up(&self, mut mirror: Mirror, jars: &mut Jars) -> Tidied {
         let mut tidied = Tidied::default();
         let mut left: Vec<Handle> = Vec::new();
         for kind in self.model.kind_ids() {
@@ -62,7 +62,9 @@ impl Tidy<'_> {
             let before = left.len();
             let mut rest = Vec::new();
             for entity in left {
-                if mirror.is_live(entity) && !self.delete(entity, &mut mirror, &mut tidied).await {
+                if mirror.is_live(entity)
+                    && !self.delete(entity, &mut mirror, jars, &mut tidied).await
+                {
                     rest.push(entity);
                 }
             }
@@ -80,10 +82,16 @@ impl Tidy<'_> {
     }
 
     /// Deletes one, and what goes with it. Whether it went.
-    async fn delete(&self, entity: Handle, mirror: &mut Mirror, tidied: &mut Tidied) -> bool {
+    async fn delete(
+        &self,
+        entity: Handle,
+        mirror: &mut Mirror,
+        jars: &mut Jars,
+        tidied: &mut Tidied,
+    ) -> bool {
         let Some((action, request)) = self.generator.removal(mirror, entity).and_then(|action| {
             let action: Action = self.renderer.materialise(&action);
-            let request = self.renderer.request(mirror, &action).ok()?;
+            let request = self.renderer.request(mirror, jars, &action).ok()?;
             Some((action, request))
         }) else {
             return false;
@@ -92,6 +100,9 @@ impl Tidy<'_> {
         let Ok((_, response)) = self.client.send(&request, Instant::now()).await else {
             return false;
         };
+        if let Some(asks) = action.actor.handle().filter(|h| self.model.keeps(h.kind)) {
+            jars.learn(self.model, asks, None, &request.path, &response);
+        }
         let done = Outcome::Ok(0);
         if !self
             .model

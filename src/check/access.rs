@@ -31,7 +31,7 @@ pub enum Identity {
 
 impl Identity {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Identity; 9] = [
+    pub const ALL: [Identity; 10] = [
         Identity::Anyone,
         Identity::Own,
         Identity::Another,
@@ -40,6 +40,7 @@ impl Identity {
         Identity::Forger(Forgery::Unknown),
         Identity::Forger(Forgery::Truncated),
         Identity::Forger(Forgery::Malformed),
+        Identity::Forger(Forgery::Old),
         Identity::Nobody,
     ];
 
@@ -74,6 +75,7 @@ impl Identity {
             }),
             Identity::OtherKind => outcomes.contains(&Outcome::OtherKind),
             Identity::Gone => refused && model.deletes(kind),
+            Identity::Forger(Forgery::Old) => refused && model.renews(kind),
             Identity::Forger(forgery) => {
                 let auth = model.kind(kind).auth.as_ref();
                 refused && auth.is_some_and(|auth| auth.forgeries().contains(&forgery))

@@ -195,6 +195,11 @@ impl Judge {
         Expectation { action, prediction }
     }
 
+    /// Has somebody live again whose credentials are taken still, or no longer.
+    pub fn let_live(&mut self, principal: Handle, lives: bool) {
+        self.mirror.update(principal, |record| record.gone = !lives);
+    }
+
     /// What failed since somebody looked last.
     pub fn complaints(&mut self) -> Vec<CheckId> {
         std::mem::take(&mut self.complaints)

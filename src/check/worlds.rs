@@ -11,7 +11,7 @@ use super::order::{Order, Ran, orders};
 use super::violation::{CheckId, Violation};
 use crate::drive::history::Response;
 use crate::generate::Step;
-use crate::model::action::Action;
+use crate::model::action::{Action, Actor};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::Answer;
 use crate::model::value::Handle;
@@ -113,6 +113,29 @@ impl Worlds {
         event: usize,
     ) {
         self.filter(|world| world.observe_probes((rule, picks), hidden, probed, event));
+    }
+
+    /// Judges the answer to a step by somebody whose credentials were revoked, and were taken all the same: as if they
+    /// were valid still.
+    pub fn observe_as(
+        &mut self,
+        actor: Handle,
+        step: &Step,
+        expected: &Expectation,
+        response: &Response,
+        (event, took): (usize, Duration),
+    ) {
+        let mut step = step.clone();
+        step.action.actor = Actor::Entity(actor);
+        let mut action = expected.action.clone();
+        action.actor = Actor::Entity(actor);
+        let gone = !self.mirror().is_live(actor);
+        self.each(|world| world.let_live(actor, true));
+        let expected = self.expect(action);
+        self.filter(|world| world.observe(&step, None, &expected, response, (event, took)));
+        if gone {
+            self.each(|world| world.let_live(actor, false));
+        }
     }
 
     /// Notes that the server has not recovered from a fault: it answers, and still fails.

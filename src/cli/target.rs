@@ -10,8 +10,8 @@ use tokio::sync::Mutex;
 use super::terminal::Terminal;
 use super::{Failure, duration};
 use crate::drive::{
-    Client, Config, ConfigError, Disturbance, Hooked, Hooks, Limits, Link, LinkConfig, Plugin,
-    REMOTE_RATE, Server, Target, Toxiproxy, is_loopback_url,
+    Client, Config, ConfigError, Disturbance, Hooked, Hooks, Jars, Limits, Link, LinkConfig,
+    Plugin, REMOTE_RATE, Server, Target, Toxiproxy, Wfc, WfcError, is_loopback_url, kind_and_file,
 };
 use crate::generate::{self, Fault, LinkName, start};
 use crate::model::Model;
@@ -42,6 +42,9 @@ pub(super) struct TargetOptions {
     /// How long one request may take
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Accounts from an authentication file of Web Fuzzing Commons; of which kind, where several can act
+    #[arg(long, value_name = "[KIND=]FILE")]
+    auth_wfc: Vec<String>,
     /// Send no X-Gainsay-Run header, which marks what is sent
     #[arg(long)]
     no_run_header: bool,
@@ -83,7 +86,35 @@ impl From<ConfigError> for Failure {
     }
 }
 
+impl From<WfcError> for Failure {
+    fn from(error: WfcError) -> Self {
+        match error {
+            WfcError::Login { .. } | WfcError::Unanswered { .. } => {
+                Failure::Harness(error.to_string())
+            }
+            other => Failure::Usage(other.to_string()),
+        }
+    }
+}
+
 impl TargetOptions {
+    /// The accounts of authentication files, those of the command line before those of the target.
+    fn wfc(&self, model: &Model) -> Result<Vec<Wfc>, Failure> {
+        let mut named: Vec<(Option<String>, PathBuf)> = Vec::new();
+        for option in &self.auth_wfc {
+            let (kind, path) = kind_and_file(option);
+            named.push((kind.map(str::to_owned), path.to_owned()));
+        }
+        if let (Some(name), true) = (&self.target, named.is_empty()) {
+            let config = Config::load(&self.config)?;
+            named.clone_from(&config.target(name)?.auth_wfc);
+        }
+        let load = |(kind, path): &(Option<String>, PathBuf)| {
+            Wfc::load(model, kind.as_deref(), path).map_err(Failure::from)
+        };
+        named.iter().map(load).collect()
+    }
+
     /// Whether the server takes changes of its environment as its target's start-up rules say; the rules that it does
     /// not keep to.
     pub async fn startup(&self, terminal: &Terminal) -> Result<usize, Failure> {
@@ -123,15 +154,18 @@ impl TargetOptions {
             ..Limits::default()
         };
         let environment = |name: &str| std::env::var(name).ok();
+        let wfc = self.wfc(model)?;
         let mut marked = true;
         let mut hidden = Vec::new();
         let mut cleanup = false;
-        let (url, mut headers, allow_remote, mirror, sources) = match (&self.url, &self.target) {
+        let (url, mut headers, allow_remote, mut mirror, sources) = match (&self.url, &self.target)
+        {
             (Some(url), _) => {
                 // Somebody else's machine is not hit as fast as it goes, unless somebody says so.
                 if self.allow_remote && !is_loopback_url(url) {
                     limits.rate = self.rate.or(Some(REMOTE_RATE));
                 }
+                count(model, &wfc, &mut generate)?;
                 let mirror = start(model, &[]);
                 let none = Sources::default();
                 (url.clone(), Vec::new(), self.allow_remote, mirror, none)
@@ -145,6 +179,7 @@ impl TargetOptions {
                 limits.quiet = target.quiet;
                 limits.rate = self.rate.or(target.rate);
                 generate.accounts = target.accounts(model)?;
+                count(model, &wfc, &mut generate)?;
                 let mirror = target.account_mirror(model, &environment)?;
                 let headers = target.headers(&environment)?;
                 hidden = target.secret_headers(&environment)?;
@@ -203,7 +238,12 @@ impl TargetOptions {
         }
         let client = Client::new(&url, headers, limits, model.tolerate.clone(), allow_remote)?
             .hiding(&hidden);
-        let mut runner = Runner::new(model.clone(), client.clone(), mirror);
+        let mut jars = Jars::new(client.base().clone());
+        for accounts in &wfc {
+            accounts.add_to(model, &mut mirror);
+            accounts.log_in(model, &client, &mut jars).await?;
+        }
+        let mut runner = Runner::new(model.clone(), client.clone(), mirror).with_jars(jars);
         let Sources {
             server,
             hooks,
@@ -272,6 +312,25 @@ impl TargetOptions {
             plugin,
         })
     }
+}
+
+/// Has plans count on the accounts of authentication files.
+fn count(model: &Model, wfc: &[Wfc], generate: &mut generate::Options) -> Result<(), Failure> {
+    for accounts in wfc {
+        if generate
+            .accounts
+            .iter()
+            .any(|(kind, _)| *kind == accounts.kind)
+        {
+            let kind = &model.kind(accounts.kind).name;
+            return Err(Failure::Usage(format!(
+                "the accounts of `{kind}` are given twice\n  give them in one authentication file, or under `accounts` in gainsay.toml"
+            )));
+        }
+        generate.accounts.push((accounts.kind, accounts.count()));
+    }
+    generate.accounts.sort_unstable();
+    Ok(())
 }
 
 /// The links of a target, started.

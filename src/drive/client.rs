@@ -26,6 +26,9 @@ const STREAMED: Duration = Duration::from_secs(5);
 /// What is shorter than this could stand for anything, and is not replaced in answers.
 const SHORTEST_HIDDEN: usize = 6;
 
+/// So many headers an answer may have: some servers set a cookie for every little thing.
+const MOST_HEADERS: usize = 1024;
+
 /// What a run may use up.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -192,6 +195,13 @@ impl Shared {
     }
 }
 
+/// The address of a path at a target.
+pub(super) fn address(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url
+}
+
 /// A client that is made when it is needed for the first time.
 fn kept(
     place: &OnceLock<reqwest::Client>,
@@ -213,6 +223,7 @@ fn builder(limits: &Limits) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .tcp_nodelay(true)
+        .http1_max_headers(MOST_HEADERS)
         .timeout(limits.timeout)
         .user_agent(concat!("gainsay/", env!("CARGO_PKG_VERSION")))
 }
@@ -718,12 +729,7 @@ impl Client {
                 }
             }
         };
-        let mut url = self.base.clone();
-        url.set_path(&format!(
-            "{}{}",
-            self.base.path().trim_end_matches('/'),
-            request.path
-        ));
+        let mut url = address(&self.base, &request.path);
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }

@@ -111,6 +111,8 @@ pub struct Target {
     pub headers: Vec<(String, Secret)>,
     /// The accounts that exist there, by kind of entity.
     pub accounts: BTreeMap<String, Vec<Account>>,
+    /// Authentication files of Web Fuzzing Commons with more of them, and of which kind those are.
+    pub auth_wfc: Vec<(Option<String>, PathBuf)>,
     /// Whether it may be on another machine.
     pub allow_remote: bool,
     /// Requests a second. [`REMOTE_RATE`] where the file names none and the target is not a loopback address.

@@ -10,7 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::csrf;
 use super::history::{Body, Request};
+use super::jar::{Given, Jars};
 use crate::model::action::{Action, Actor, Forgery, Picked};
 use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Expression, Names, Scope};
@@ -19,7 +21,7 @@ use crate::model::oracle::handles;
 use crate::model::template::Template;
 use crate::model::types::Type;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{self, Auth, Model, PathPart};
+use crate::model::{self, Auth, Csrf, Model, PathPart, TokenSource};
 
 pub use probe::Probe;
 
@@ -108,7 +110,12 @@ impl Renderer {
     /// # Errors
     ///
     /// [`RenderError`] where it needs what was never learned.
-    pub fn request(&self, mirror: &Mirror, action: &Action) -> Result<Request, RenderError> {
+    pub fn request(
+        &self,
+        mirror: &Mirror,
+        jars: &Jars,
+        action: &Action,
+    ) -> Result<Request, RenderError> {
         let rule = &self.model.rules[action.rule];
         let mut mirror = mirror.clone();
         let mut about = Vec::with_capacity(action.picks.len());
@@ -118,13 +125,14 @@ impl Renderer {
                 Picked::Never => self.phantom(&mut mirror, pick.kind, index),
             });
         }
-        self.request_about(&mirror, action, &about)
+        self.request_about(&mirror, jars, action, &about)
     }
 
     /// The request of an action, about these entities instead of what it picks.
     fn request_about(
         &self,
         mirror: &Mirror,
+        jars: &Jars,
         action: &Action,
         about: &[Handle],
     ) -> Result<Request, RenderError> {
@@ -150,14 +158,14 @@ impl Renderer {
         }
         let mut request = self.render(&rule.request, mirror, &names, about, &action.args)?;
         if let Some(auth) = &rule.auth {
-            self.authorize(&mut request, auth, mirror, &names, None)?;
+            self.authorize(&mut request, auth, mirror, &names, None, Vec::new())?;
         }
         match action.actor {
             Actor::Entity(handle) | Actor::Other(handle) => {
-                self.credentials(&mut request, mirror, handle, None)?;
+                self.credentials(&mut request, mirror, jars, handle, None)?;
             }
             Actor::Forged(handle, forgery) => {
-                self.credentials(&mut request, mirror, handle, Some(forgery))?;
+                self.credentials(&mut request, mirror, jars, handle, Some(forgery))?;
             }
             Actor::Anyone | Actor::Nobody => {}
         }
@@ -172,6 +180,7 @@ impl Renderer {
     pub fn read(
         &self,
         mirror: &Mirror,
+        jars: &Jars,
         read: &model::Read,
         entity: Option<(&Arc<str>, Handle)>,
     ) -> Result<Option<(Request, Option<Handle>)>, RenderError> {
@@ -187,7 +196,7 @@ impl Renderer {
             let value = self.eval(by, mirror, &names, "by")?;
             asks = handles(&value).into_iter().find(|h| mirror.is_live(*h));
             match asks {
-                Some(handle) => self.credentials(&mut request, mirror, handle, None)?,
+                Some(handle) => self.credentials(&mut request, mirror, jars, handle, None)?,
                 None => return Ok(None),
             }
         }
@@ -345,10 +354,28 @@ impl Renderer {
         Ok(pairs)
     }
 
+    /// What a principal shows by what the model says alone, if that is known.
+    pub fn shown(&self, mirror: &Mirror, handle: Handle) -> Option<Given> {
+        let mut request = Request {
+            method: "GET".into(),
+            path: "/".into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        };
+        self.credentials(&mut request, mirror, &Jars::default(), handle, None)
+            .ok()?;
+        Some(Given {
+            headers: request.headers,
+            query: request.query,
+        })
+    }
+
     fn credentials(
         &self,
         request: &mut Request,
         mirror: &Mirror,
+        jars: &Jars,
         handle: Handle,
         forged: Option<Forgery>,
     ) -> Result<(), RenderError> {
@@ -357,7 +384,45 @@ impl Renderer {
         };
         let mut names = Names::default();
         names.bind("self", Value::Entity(handle));
-        self.authorize(request, auth, mirror, &names, forged)
+        let mut kept = match auth.jar {
+            true => jars.cookies(handle, &request.path),
+            false => Vec::new(),
+        };
+        if let Some(forgery) = forged {
+            // It is not the token that is to be refused.
+            let spared = match &auth.csrf {
+                Some(Csrf {
+                    source: TokenSource::Cookie(name),
+                    ..
+                }) => name.as_str(),
+                _ => "",
+            };
+            for (_, value) in kept.iter_mut().filter(|(name, _)| name != spared) {
+                *value = forge(value, forgery);
+            }
+        }
+        if let Some(csrf) = &auth.csrf {
+            csrf::add(request, csrf, jars, handle);
+        }
+        if forged == Some(Forgery::Old) {
+            let old = jars.old(handle).ok_or_else(|| RenderError::Unknown {
+                what: "an old credential".into(),
+            })?;
+            request.headers.extend(old.headers.iter().cloned());
+            request.query.extend(old.query.iter().cloned());
+            return Ok(());
+        }
+        if let Some(given) = jars.given(handle) {
+            let forge = |(name, value): &(String, String)| {
+                let value = forged.map_or(value.clone(), |forgery| forge(value, forgery));
+                (name.clone(), value)
+            };
+            request.headers.extend(given.headers.iter().map(forge));
+            request.query.extend(given.query.iter().map(forge));
+            let none = Auth::default();
+            return self.authorize(request, &none, mirror, &names, forged, kept);
+        }
+        self.authorize(request, auth, mirror, &names, forged, kept)
     }
 
     fn authorize(
@@ -367,6 +432,7 @@ impl Renderer {
         mirror: &Mirror,
         names: &Names,
         forged: Option<Forgery>,
+        kept: Vec<(String, String)>,
     ) -> Result<(), RenderError> {
         let forge = |text: String| match forged {
             Some(forgery) => forge(&text, forgery),
@@ -378,11 +444,17 @@ impl Renderer {
         for (name, value) in self.pairs(&auth.query, mirror, names, "auth")? {
             request.query.push((name, forge(value)));
         }
-        let cookies = self.pairs(&auth.cookies, mirror, names, "auth")?;
+        let mut cookies = kept;
+        for (name, value) in self.pairs(&auth.cookies, mirror, names, "auth")? {
+            // What the server set last is what it wants to see.
+            if !cookies.iter().any(|(known, _)| *known == name) {
+                cookies.push((name, forge(value)));
+            }
+        }
         if !cookies.is_empty() {
             let cookies: Vec<_> = cookies
                 .into_iter()
-                .map(|(name, value)| format!("{name}={}", forge(value)))
+                .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             request.headers.push(("Cookie".into(), cookies.join("; ")));
         }
@@ -532,17 +604,20 @@ fn forge(credential: &str, forgery: Forgery) -> String {
         Forgery::Unknown => format!("{scheme}{}", never(token, 77)),
         Forgery::Truncated => format!("{scheme}{}", truncated(token)),
         Forgery::Malformed => MALFORMED.to_owned(),
+        Forgery::Old => credential.to_owned(),
     }
 }
 
 /// The first half of a secret.
-pub(super) fn truncated(secret: &str) -> String {
+pub(crate) fn truncated(secret: &str) -> String {
     secret.chars().take(secret.chars().count() / 2).collect()
 }
 
+/// What stands between the parts of a body. Nothing drawn holds it.
+pub(super) const BOUNDARY: &str = "gainsay-5d1c8f0b7a3e4926";
+
 fn multipart(pairs: &[(String, String)]) -> Body {
-    // Nothing drawn holds this boundary.
-    let boundary = "gainsay-5d1c8f0b7a3e4926";
+    let boundary = BOUNDARY;
     let mut text = String::new();
     for (name, value) in pairs {
         let name = name.replace('"', "%22");
@@ -614,13 +689,15 @@ rules:
         };
         let renderer = Renderer::new(model, "0".into(), 0);
         mirror.insert(rack, vec![Value::Unknown]);
-        let unknown = renderer.request(&mirror, &action);
+        let unknown = renderer.request(&mirror, &Jars::default(), &action);
         assert!(
             matches!(unknown, Err(RenderError::Unknown { .. })),
             "{unknown:?}"
         );
         mirror.insert(rack, vec![Value::text("s-1".to_owned())]);
-        let known = renderer.request(&mirror, &action).expect("it can be sent");
+        let known = renderer
+            .request(&mirror, &Jars::default(), &action)
+            .expect("it can be sent");
         let body = known.body.expect("it has a body").bytes;
         assert_eq!(body, br#"{"among":["s-1"],"on":"s-1"}"#);
     }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::disguises;
-use super::render::truncated;
+use super::jar::Jars;
+pub(crate) use super::render::truncated;
 use crate::generate::{Plan, Step};
 
 use crate::model::action::{Actor, Forgery, Picked};
@@ -77,6 +78,9 @@ impl HandleNames {
                     }
                     Forgery::Truncated => {
                         format!("a stranger (the first half of the credentials of {whose})")
+                    }
+                    Forgery::Old => {
+                        format!("somebody with the credentials that {whose} had before")
                     }
                     Forgery::Malformed => {
                         "a stranger (credentials of no form that there is)".to_owned()
@@ -246,6 +250,20 @@ impl Symbols {
     /// Whether a number is shown by this symbol.
     pub fn has_number(&self, symbol: &str) -> bool {
         self.numbers.iter().any(|(.., known)| known == symbol)
+    }
+
+    /// Hides what the server told principals alone, such as their cookies, and what forgers make of it. What is too short
+    /// to be a secret stays.
+    pub fn hide_told(&mut self, jars: &Jars, names: &HandleNames) {
+        for told in jars.told() {
+            let whose = names.get(told.whose);
+            let half = truncated(&told.value);
+            for (raw, note) in [(&told.value, ""), (&half, ", half of it")] {
+                if raw.len() >= SHORTEST {
+                    self.hide(raw, &format!("‹{whose}.{}{note}›", told.what));
+                }
+            }
+        }
     }
 
     /// Adds a text that must not be shown, such as an account's password.

@@ -4,7 +4,7 @@
 use proptest::test_runner::TestRunner;
 use rand::RngExt;
 
-use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::action::{Action, Actor, Forgery, Outcome, Picked};
 use crate::model::domain::Domain;
 use crate::model::expression::{EvalError, Names, Scope};
 use crate::model::mirror::Mirror;
@@ -236,17 +236,27 @@ impl Search<'_, '_> {
         let mut all = self.bow.mirror.all(kind).rev();
         let gone = all.find(|(_, record)| record.gone);
         let gone = gone.map(|(handle, _)| handle);
+        let mut all = self.bow.mirror.all(kind).rev();
+        let renewed = all.find(|(_, record)| record.renewed && !record.gone);
+        let renewed = renewed.map(|(handle, _)| handle);
         let impostor = match self.impostor {
             Some(impostor) => impostor,
             None => {
                 let mut all: Vec<Impostor> =
                     Impostor::all(&self.bow.prepared.model, self.rule).collect();
-                all.retain(|impostor| *impostor != Impostor::Gone || gone.is_some());
+                all.retain(|impostor| match impostor {
+                    Impostor::Gone => gone.is_some(),
+                    Impostor::Forger(Forgery::Old) => renewed.is_some(),
+                    _ => true,
+                });
                 all[self.bow.below(all.len())]
             }
         };
         match impostor {
             Impostor::Nobody => Some(Actor::Nobody),
+            Impostor::Forger(Forgery::Old) => {
+                renewed.map(|renewed| Actor::Forged(renewed, Forgery::Old))
+            }
             Impostor::Forger(forgery) => Some(Actor::Forged(handle, forgery)),
             Impostor::Gone => gone.map(Actor::Entity),
         }

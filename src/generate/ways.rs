@@ -63,8 +63,11 @@ impl Impostor {
         let forgeries = kind.and_then(|kind| model.kind(kind).auth.as_ref());
         let forgeries = forgeries.map_or(&[][..], |auth| auth.forgeries());
         let gone = kind.is_some_and(|kind| model.deletes(kind));
+        let old = kind.is_some_and(|kind| model.renews(kind));
+        let old = old.then_some(Impostor::Forger(Forgery::Old));
         (kind.map(|_| Impostor::Nobody).into_iter())
             .chain(forgeries.iter().map(|forgery| Impostor::Forger(*forgery)))
+            .chain(old)
             .chain(gone.then_some(Impostor::Gone))
     }
 

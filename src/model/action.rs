@@ -61,11 +61,21 @@ pub enum Forgery {
     Truncated,
     /// They are of no form that credentials have.
     Malformed,
+    /// They are those that he had before a rule changed them.
+    Old,
 }
 
 impl Forgery {
     /// Every one.
-    pub const ALL: [Forgery; 3] = [Forgery::Unknown, Forgery::Truncated, Forgery::Malformed];
+    pub const ALL: [Forgery; 4] = [
+        Forgery::Unknown,
+        Forgery::Truncated,
+        Forgery::Malformed,
+        Forgery::Old,
+    ];
+
+    /// Those that can be made of any credentials.
+    pub const MADE: [Forgery; 3] = [Forgery::Unknown, Forgery::Truncated, Forgery::Malformed];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -73,6 +83,7 @@ impl Forgery {
             Forgery::Unknown => "unknown",
             Forgery::Truncated => "truncated",
             Forgery::Malformed => "malformed",
+            Forgery::Old => "old",
         }
     }
 }
@@ -227,11 +238,7 @@ impl Rule {
         let name = self.picks[pick].name.as_ref();
         let mut templates = self.request.templates();
         if let Some(auth) = &self.auth {
-            templates.extend(auth.headers.iter().map(|(_, t)| t));
-            templates.extend(auth.query.iter().map(|(_, t)| t));
-            templates.extend(auth.cookies.iter().map(|(_, t)| t));
-            templates.extend(auth.basic.iter().flat_map(|(user, word)| [user, word]));
-            templates.extend(&auth.bearer);
+            templates.extend(auth.templates());
         }
         templates
             .iter()

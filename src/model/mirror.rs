@@ -15,6 +15,8 @@ pub struct Record {
     pub fields: Arc<[Value]>,
     /// Deleted: no longer in its plural, but can still be picked.
     pub gone: bool,
+    /// A principal who shows something else than before.
+    pub renewed: bool,
 }
 
 /// The reference state of one plan.
@@ -172,6 +174,7 @@ impl Mirror {
         let record = Record {
             fields: fields.into(),
             gone: false,
+            renewed: false,
         };
         let kinds = &mut Arc::make_mut(&mut self.state).kinds;
         if let Some(kind) = kinds.get_mut(usize::from(handle.kind.0)) {

@@ -24,6 +24,7 @@ pub mod value;
 mod visibility;
 pub(crate) mod walk;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,16 +152,59 @@ pub struct Auth {
     pub basic: Option<(Template, Template)>,
     /// A bearer token.
     pub bearer: Option<Template>,
+    /// He sends the cookies that the server has set.
+    pub jar: bool,
+    /// What he sends beside them with what is not only read.
+    pub csrf: Option<Csrf>,
+    /// For so long after they were revoked or changed they may still be taken.
+    pub revoked_within: Duration,
+    /// The fields of the entity that they are made of, by their positions.
+    pub fields: BTreeSet<usize>,
     /// The server takes credentials that it does not know for those of somebody new.
     pub strangers: bool,
 }
 
+/// A token against forgery across sites, which shows that whoever sends a request has seen an answer.
+#[derive(Debug)]
+pub struct Csrf {
+    /// Where it is from.
+    pub source: TokenSource,
+    /// Where it goes.
+    pub place: TokenPlace,
+}
+
+/// Where a token is from.
+#[derive(Debug)]
+pub enum TokenSource {
+    /// The cookie of this name in the principal's jar.
+    Cookie(String),
+    /// What this makes of an answer: the latest that has one.
+    Answer(Template),
+}
+
+/// Where a token goes.
+#[derive(Debug)]
+pub enum TokenPlace {
+    /// A header of this name.
+    Header(String),
+    /// A field of the body.
+    Field(String),
+}
+
 impl Auth {
+    /// What they are made of.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let named = [&self.headers, &self.query, &self.cookies];
+        let named = named.into_iter().flatten().map(|(_, template)| template);
+        let basic = self.basic.iter().flat_map(|(user, word)| [user, word]);
+        named.chain(basic).chain(&self.bearer)
+    }
+
     /// What a server cannot but refuse in the place of these credentials.
     pub fn forgeries(&self) -> &'static [Forgery] {
         match self.strangers {
             true => &[Forgery::Malformed],
-            false => &Forgery::ALL,
+            false => &Forgery::MADE,
         }
     }
 }
@@ -245,6 +289,30 @@ impl Model {
     /// The kinds of entities, in the order of the file.
     pub fn kind_ids(&self) -> impl Iterator<Item = KindId> + use<> {
         (0..).map(KindId).take(self.kinds.len())
+    }
+
+    /// Whether principals of a kind keep what answers to them set.
+    pub fn keeps(&self, kind: KindId) -> bool {
+        (self.kind(kind).auth.as_ref()).is_some_and(|auth| auth.jar || auth.csrf.is_some())
+    }
+
+    /// Whether any do.
+    pub fn keeps_anything(&self) -> bool {
+        self.kind_ids().any(|kind| self.keeps(kind))
+    }
+
+    /// Whether a rule changes what principals of a kind show, so that they have old credentials.
+    pub fn renews(&self, kind: KindId) -> bool {
+        let auth = self.kind(kind).auth.as_ref();
+        auth.is_some_and(|auth| {
+            !auth.strangers
+                && self.effects().any(|effect| match effect {
+                    Effect::Set { place, .. } => {
+                        place.kind == Some(kind) && auth.fields.contains(&place.field)
+                    }
+                    _ => false,
+                })
+        })
     }
 
     /// The kinds that can act.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::action::{Action, Actor, Outcome, Picked};
+use super::action::{Action, Actor, Forgery, Outcome, Picked};
 use super::domain::Domain;
 use super::expression::{EvalError, Expression, Names, Scope};
 use super::mirror::Mirror;
@@ -199,6 +199,8 @@ impl Model {
         if let By::Kind(_) = rule.by {
             match action.actor {
                 Actor::Entity(handle) if mirror.is_live(handle) => {}
+                // Nobody has changed them: they are his still.
+                Actor::Forged(handle, Forgery::Old) if !is_renewed(mirror, handle) => {}
                 Actor::Other(handle) if mirror.is_live(handle) => failing.push(Outcome::OtherKind),
                 _ => failing.push(Outcome::Unauthenticated),
             }
@@ -396,6 +398,10 @@ impl Model {
         applied.names = names;
         applied
     }
+}
+
+fn is_renewed(mirror: &Mirror, handle: Handle) -> bool {
+    mirror.get(handle).is_some_and(|record| record.renewed)
 }
 
 thread_local! {
@@ -615,7 +621,10 @@ impl Work<'_, '_> {
             Some(entity) => match self.eval(mirror, entity) {
                 Ok(Value::Entity(handle)) => {
                     let mut any = false;
+                    let auth = self.model.kind(handle.kind).auth.as_ref();
+                    let shown = auth.is_some_and(|auth| auth.fields.contains(&place.field));
                     mirror.update(handle, |record| {
+                        record.renewed |= shown;
                         let fields = Arc::make_mut(&mut record.fields);
                         if let Some(field) = fields.get_mut(place.field) {
                             any = held(field, &keys);

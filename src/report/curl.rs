@@ -7,15 +7,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::drive::TOKEN;
 use crate::drive::history::{Exchange, Request};
-use crate::drive::symbols::looks_invented;
+use crate::drive::symbols::{looks_invented, truncated};
 use crate::generate::{Damage, Delivery, Step};
 use crate::model::action::Picked;
 use crate::model::mirror::Mirror;
 use crate::model::oracle::bind_answer;
 use crate::model::template::Template;
 use crate::model::value::{Handle, KindId, Value};
-use crate::model::{self, Effect, Model, PathPart};
+use crate::model::{self, Effect, Model, PathPart, TokenSource};
 use crate::shrink::Counterexample;
 
 use super::learned::{Source, secret_arguments, source};
@@ -48,6 +49,10 @@ struct Variable {
     origin: Origin,
     /// A number, or short: only where it stands alone.
     alone: bool,
+    /// Nobody is shown it, nor half of it.
+    secret: bool,
+    /// The value of a cookie that is too short to be told from other texts: only there.
+    cookie: bool,
 }
 
 /// Where a variable's value comes from.
@@ -163,6 +168,44 @@ impl Script<'_> {
             }
         }
         self.learn_given();
+        self.learn_told();
+    }
+
+    /// What the server told principals alone, such as their cookies.
+    fn learn_told(&mut self) {
+        let scene = self.scene;
+        for told in scene.found.jars.told() {
+            let name = format!("{}_{}", scene.names.get(told.whose), told.what);
+            let count = self.variables.len();
+            let (name, origin) = match (told.step, &told.cookie) {
+                (Some(step), Some(cookie)) => {
+                    let source = Source::Cookie(cookie.clone());
+                    (format!("{name}_{step}"), Origin::Answer(step, source))
+                }
+                (Some(step), None) if told.what == TOKEN => match self.shown_in(told.whose) {
+                    Some(source) => (format!("{name}_{step}"), Origin::Answer(step, source)),
+                    None => (name, Origin::Given),
+                },
+                _ => (name, Origin::Given),
+            };
+            let mut name = variable(&name);
+            if self.variables.iter().any(|v| v.name == name) {
+                name = format!("{name}_{count}");
+            }
+            self.add(name, &told.value, origin, true);
+            if let Some(added) = self.variables.get_mut(count) {
+                added.cookie = told.value.len() < 6;
+            }
+        }
+    }
+
+    /// Where answers show the token of a principal, if that is a plain path.
+    fn shown_in(&self, whose: Handle) -> Option<Source> {
+        let auth = self.scene.model.kind(whose.kind).auth.as_ref()?;
+        match &auth.csrf.as_ref()?.source {
+            TokenSource::Answer(template) => source(template),
+            TokenSource::Cookie(_) => None,
+        }
     }
 
     fn learn_field(&mut self, step: u32, kind: KindId, field: usize, text: &str, path: Source) {
@@ -254,6 +297,8 @@ impl Script<'_> {
             },
             origin,
             alone: number || raw.len() < 6,
+            secret,
+            cookie: false,
         });
     }
 
@@ -446,7 +491,10 @@ impl Script<'_> {
                 None => {
                     words.push(literal("-H"));
                     let mut header = literal(&format!("{name}: "));
-                    header.extend(self.pieces(value, step));
+                    header.extend(match name.eq_ignore_ascii_case("cookie") {
+                        true => self.cookies(value, step),
+                        false => self.pieces(value, step),
+                    });
                     words.push(header);
                 }
             }
@@ -461,15 +509,45 @@ impl Script<'_> {
         words
     }
 
+    /// A `Cookie` header with variables for what they stand for, however short that is.
+    fn cookies(&mut self, header: &str, step: u32) -> Vec<Piece> {
+        let mut out = Vec::new();
+        for (index, pair) in header.split("; ").enumerate() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let between = if index > 0 { "; " } else { "" };
+            out.push(Piece::Literal(format!("{between}{name}=")));
+            let mut known = self.variables.iter();
+            let known = known.find(|v| v.raw == value && v.origin.before(step));
+            match known.filter(|_| !value.is_empty()) {
+                Some(variable) => {
+                    self.used.insert(variable.name.clone());
+                    out.push(Piece::Variable(variable.name.clone()));
+                }
+                None => out.extend(self.pieces(value, step)),
+            }
+        }
+        out
+    }
+
     /// A text with variables for what they stand for, longest first.
     fn pieces(&mut self, text: &str, step: u32) -> Vec<Piece> {
         let mark = &self.scene.found.mark;
-        let mut known: Vec<(&str, &str, bool)> = self
-            .variables
-            .iter()
-            .filter(|v| !v.raw.is_empty() && v.origin.before(step))
+        let variables = self.variables.iter();
+        let variables =
+            variables.filter(|v| !v.raw.is_empty() && !v.cookie && v.origin.before(step));
+        let halves: Vec<(String, String)> = (variables.clone().filter(|v| v.secret))
+            .map(|v| (truncated(&v.raw), &v.name))
+            .filter(|(half, _)| half.len() >= 6)
+            .map(|(half, name)| {
+                let first = half.chars().count();
+                (half, format!("{name}:0:{first}"))
+            })
+            .collect();
+        let mut known: Vec<(&str, &str, bool)> = variables
             .map(|v| (v.raw.as_str(), v.name.as_str(), v.alone))
             .collect();
+        let halves = halves.iter();
+        known.extend(halves.map(|(half, name)| (half.as_str(), name.as_str(), false)));
         if !mark.is_empty() {
             known.push((mark, "RUN", false));
         }
@@ -487,7 +565,8 @@ impl Script<'_> {
         }
         for piece in &out {
             if let Piece::Variable(name) = piece {
-                self.used.insert(name.clone());
+                let whole = name.split(':').next();
+                self.used.insert(whole.unwrap_or(name).to_owned());
             }
         }
         out
@@ -573,6 +652,20 @@ impl Script<'_> {
                             &mut out,
                             &format!(
                                 "{name}=$(sed -n 's/^{header}: *//Ip' \"$HEAD\" | tr -d '\\r' | tail -n 1)"
+                            ),
+                        );
+                    }
+                    Origin::Answer(step, Source::Cookie(cookie)) if *step == command.step => {
+                        let name = &variable.name;
+                        // What a pattern may take for something else can be anything in it.
+                        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+                        let cookie = cookie.replace(|c| !plain(c), ".");
+                        let script = format!("s/^set-cookie: *{cookie}=\\([^;]*\\).*/\\1/Ip");
+                        line(
+                            &mut out,
+                            &format!(
+                                "{name}=$(sed -n {} \"$HEAD\" | tr -d '\\r' | tail -n 1)",
+                                single(&script)
                             ),
                         );
                     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::check::Worlds;
-use crate::drive::Renderer;
 use crate::drive::history::{Event, Exchange, History, Purpose, Request, Response};
+use crate::drive::{Jars, Renderer};
 use crate::generate::{Plan, Step};
 use crate::model::Model;
 use crate::model::action::{Action, Actor, Picked};
@@ -154,7 +154,7 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
     for step in plan.all() {
         let expected = judge.expect(renderer.materialise(&step.action));
         let request = renderer
-            .request(judge.mirror(), &expected.action)
+            .request(judge.mirror(), &Jars::default(), &expected.action)
             .unwrap_or_else(|e| panic!("step {}: {e}", step.id));
         let response = server.answer(&request);
         history
@@ -174,7 +174,8 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
             else {
                 continue;
             };
-            let request = renderer.read(judge.mirror(), read, Some((name, entity)));
+            let request =
+                renderer.read(judge.mirror(), &Jars::default(), read, Some((name, entity)));
             let (request, _) = request.ok().flatten().unwrap_or_else(|| panic!("a read"));
             let response = server.answer(&request);
             let purpose = Purpose::Read {
@@ -196,6 +197,7 @@ fn play(model: &Arc<Model>, plan: Plan, slip: Slip, run: u32) -> Counterexample 
         plan,
         history,
         mirror,
+        jars: Jars::default(),
         mark,
         standing: Standing { failed: 2, runs: 2 },
         also: Vec::new(),

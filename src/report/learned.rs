@@ -85,6 +85,8 @@ pub(super) enum Source {
     Body(String),
     /// A header, its name in lower case.
     Header(String),
+    /// The value of the cookie of this name that is set.
+    Cookie(String),
 }
 
 /// The path that a template is, if it is one: `${body.agent.id}`, `${headers.etag}`.

@@ -652,6 +652,12 @@ impl Masks {
                 }
             }
         }
+        for told in ran.iter().flat_map(|(_, run)| run.jars.told()) {
+            if told.value.len() >= SHORTEST {
+                let mask = mask(model, told.whose, &told.what);
+                table.entry(told.value.clone()).or_insert(mask);
+            }
+        }
         let mut table: Vec<(String, String)> = table.into_iter().collect();
         table.sort_by_key(|(raw, _)| std::cmp::Reverse(raw.len()));
         Masks {

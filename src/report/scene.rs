@@ -36,6 +36,7 @@ impl<'a> Scene<'a> {
         }
         names.stand_ins(&found.plan, &found.mirror);
         let mut symbols = Symbols::of(model, &found.mirror, &names, &found.mark);
+        symbols.hide_told(&found.jars, &names);
         for step in found.plan.all() {
             let rule = &model.rules[step.action.rule];
             for position in secret_arguments(model, rule) {
@@ -174,6 +175,10 @@ impl<'a> Scene<'a> {
 
     /// A value that an answer or the mirror gave to a part of a claim.
     pub fn observed(&self, part: &str, value: &Value) -> String {
+        // Whatever is set, and however short it is.
+        if part.starts_with("headers") && part.to_ascii_lowercase().contains("cookie") {
+            return "‹hidden›".into();
+        }
         if part.starts_with("body") || part.starts_with("headers") {
             let json = value.to_json(&|handle| self.names.get(handle).into());
             return brief(&self.symbols.apply_to_json(&json), 4, &mut 20);

@@ -73,6 +73,9 @@ pub(super) fn quote(pieces: &[Piece]) -> String {
     for piece in pieces {
         match piece {
             Piece::Literal(text) => out.push_str(&single(text)),
+            Piece::Variable(part) if part.contains(':') => {
+                out.push_str(&format!("\"${{{part}}}\""));
+            }
             Piece::Variable(name) => out.push_str(&format!("\"${name}\"")),
         }
     }

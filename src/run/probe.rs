@@ -8,6 +8,7 @@ use crate::check::{Probed, differences};
 use crate::drive::history::{Event, Purpose, Response};
 use crate::drive::{ClientError, Probe};
 use crate::generate::Step;
+use crate::model::Statuses;
 use crate::model::action::Action;
 
 /// So many probes are sent at most after a step. The second one is only for what differs: what it differs in from the
@@ -34,7 +35,9 @@ impl Run<'_> {
         let hidden = response.answer();
         let mut probed: Vec<Probed> = Vec::new();
         for nth in 1..=PROBES {
-            let Some(probe) = self.renderer.probe(self.judge.mirror(), action, &picks) else {
+            let mirror = self.judge.mirror();
+            let probe = (self.renderer).probe(mirror, &self.jars, action, &picks);
+            let Some(probe) = probe else {
                 return Ok(());
             };
             let Some(answered) = self.ask_instead(step, action, probe, nth).await? else {
@@ -85,8 +88,13 @@ impl Run<'_> {
             },
             exchange,
         });
+        if let (Some(asks), Some(response)) = (action.actor.handle(), &response) {
+            self.keep_for(asks, None, response, self.history.events.len() - 1);
+        }
         let says = |response: &Response| {
-            response.status < 500 && !response.truncated && !model.tolerate.allow(response.status)
+            !Statuses::failed(response.status)
+                && !response.truncated
+                && !model.tolerate.allow(response.status)
         };
         let response = response.filter(|response| says(response));
         Ok(response.map(|response| Probed {

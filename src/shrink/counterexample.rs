@@ -1,6 +1,7 @@
 //! Counterexamples: a failure, boiled down, with what it takes to show it.
 
 use crate::check::{CheckId, Violation};
+use crate::drive::Jars;
 use crate::drive::history::History;
 use crate::generate::Plan;
 use crate::model::mirror::Mirror;
@@ -16,6 +17,8 @@ pub struct Counterexample {
     pub history: History,
     /// The mirror at the end of that replay.
     pub mirror: Mirror,
+    /// What principals kept of the answers to them in that replay.
+    pub jars: Jars,
     /// What made unique values unique in that replay.
     pub mark: String,
     /// How surely it fails.

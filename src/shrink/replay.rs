@@ -256,6 +256,7 @@ pub async fn replay(
         },
         history: run.history,
         mirror: run.mirror,
+        jars: run.jars,
         mark: run.mark,
         standing: Standing { failed, runs },
         seed: None,

@@ -21,6 +21,7 @@ use crate::drive::hooks::Hooks;
 use crate::drive::link::LinkConfig;
 use crate::drive::plugin::PluginConfig;
 use crate::drive::process::{Ready, Run, Serve};
+use crate::drive::wfc::kind_and_file;
 use crate::generate::LinkName;
 use crate::model::Mistake;
 use crate::model::diagnostics::guess;
@@ -33,6 +34,7 @@ const TARGET_KEYS: &[&str] = &[
     "url",
     "headers",
     "accounts",
+    "auth_wfc",
     "allow_remote",
     "rate",
     "timeout",
@@ -60,6 +62,7 @@ const HOOKS: &[&str] = &["crash", "stop", "restart", "pause", "resume"];
 /// Keys whose values hold no secrets, so that errors may show them.
 const PLAIN_KEYS: &[&str] = &[
     "url",
+    "auth_wfc",
     "allow_remote",
     "rate",
     "timeout",
@@ -146,6 +149,7 @@ impl Reader {
             url: String::new(),
             headers: Vec::new(),
             accounts: BTreeMap::new(),
+            auth_wfc: Vec::new(),
             allow_remote: false,
             rate: None,
             timeout: Limits::default().timeout,
@@ -193,6 +197,13 @@ impl Reader {
                 "injector" => injector = self.run(&entry),
                 "run_header" => target.run_header = self.flag(&entry),
                 "cleanup" => target.cleanup = self.flag(&entry),
+                "auth_wfc" => {
+                    let given = self.text(&entry, "a file, \"auth.yaml\" or \"KIND=auth.yaml\"");
+                    target.auth_wfc.extend(given.map(|given| {
+                        let (kind, path) = kind_and_file(&given);
+                        (kind.map(str::to_owned), self.directory.join(path))
+                    }));
+                }
                 "startup" => {
                     target.startup = self.startup(&entry);
                     of_startup = Some(entry.at.clone());

@@ -4,6 +4,7 @@
 use percent_encoding::utf8_percent_encode;
 
 use super::{Renderer, SEGMENT, made_up, never, never_counted};
+use crate::drive::Jars;
 use crate::drive::history::Request;
 use crate::model::action::{Action, Picked};
 use crate::model::mirror::Mirror;
@@ -21,11 +22,17 @@ pub struct Probe {
 impl Renderer {
     /// The request of an action that was made real, with what never was in the place of some of its picks: of the same
     /// form as what is picked, and another one each time. Nothing where that makes no other request.
-    pub fn probe(&self, mirror: &Mirror, action: &Action, picks: &[usize]) -> Option<Probe> {
+    pub fn probe(
+        &self,
+        mirror: &Mirror,
+        jars: &Jars,
+        action: &Action,
+        picks: &[usize],
+    ) -> Option<Probe> {
         let mut mirror = mirror.clone();
         let handles = action.picks.iter().copied().map(Picked::handle);
         let mut about = handles.collect::<Option<Vec<Handle>>>()?;
-        let sent = self.request_about(&mirror, action, &about).ok()?;
+        let sent = self.request_about(&mirror, jars, action, &about).ok()?;
         let mut probe = Probe {
             request: sent,
             made_up: Vec::new(),
@@ -36,7 +43,7 @@ impl Renderer {
             let another = [false, true].into_iter().find_map(|whole| {
                 let (never, made_up) = self.another(&mut mirror, hidden, *index, whole)?;
                 about[*index] = never;
-                let request = self.request_about(&mirror, action, &about).ok()?;
+                let request = self.request_about(&mirror, jars, action, &about).ok()?;
                 (request != probe.request).then_some((request, made_up))
             });
             let (request, made_up) = another?;

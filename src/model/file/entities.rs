@@ -3,6 +3,9 @@
 use super::effects::constant_of;
 use super::*;
 
+/// For so long revoked credentials may be taken.
+const LONGEST_GRACE: Duration = Duration::from_secs(60);
+
 impl File<'_> {
     /// The names of the kinds, and their fields' types, which may be kinds that come later.
     pub(super) fn declared<'n>(&mut self, entities: &Under<'n>) -> Vec<(&'n Key, Fields<'n>)> {
@@ -199,7 +202,12 @@ impl File<'_> {
             };
             let mut env = Environment::default();
             env.names.insert("self".into(), Type::Entity(id));
-            let auth = fields.get("auth").map(|node| self.auth(node, &env));
+            let auth = fields.get("auth").map(|node| {
+                let own = ["jar", "csrf", "revoked_within", "strangers"];
+                let mut auth = self.auth(node, &env, &own);
+                auth.fields = shown(&auth, id);
+                auth
+            });
             let visible_to = self.visible_to(declared, index, owner);
             let about = self.text_of(fields, "about");
             let schema = &self.reader.schema.kinds[index];
@@ -228,19 +236,11 @@ impl File<'_> {
         out
     }
 
-    pub(super) fn auth(&mut self, node: &Node, env: &Environment) -> Auth {
-        let fields = self.reader.fields(
-            node,
-            "`auth`",
-            &[
-                "headers",
-                "query",
-                "cookies",
-                "basic",
-                "bearer",
-                "strangers",
-            ],
-        );
+    /// Credentials. `own` are the keys that only those of an entity have.
+    pub(super) fn auth(&mut self, node: &Node, env: &Environment, own: &[&str]) -> Auth {
+        let shown = ["headers", "query", "cookies", "basic", "bearer"];
+        let known = [&shown, own].concat();
+        let fields = self.reader.fields(node, "`auth`", &known);
         let mut auth = Auth::default();
         for (key, node) in fields.iter() {
             let what = format!("`{}`", key.name);
@@ -264,6 +264,20 @@ impl File<'_> {
                         .unwrap_or_default();
                 }
                 "bearer" => auth.bearer = self.reader.template(node, env),
+                "jar" => auth.jar = self.reader.bool(node, "`jar`").unwrap_or_default(),
+                "csrf" => auth.csrf = self.csrf(key, node),
+                "revoked_within" => {
+                    let millis = self.duration(node).unwrap_or_default();
+                    auth.revoked_within = Duration::from_millis(millis);
+                    if auth.revoked_within > LONGEST_GRACE {
+                        auth.revoked_within = Duration::ZERO;
+                        self.reader.mistake(
+                            node.span.clone(),
+                            "revoked credentials may be taken for a minute at most",
+                            "say less: a plan waits as long before it tries them again",
+                        );
+                    }
+                }
                 "strangers" => {
                     auth.strangers = self.reader.bool(node, "`strangers`").unwrap_or_default();
                 }
@@ -284,7 +298,57 @@ impl File<'_> {
                 }
             }
         }
+        if let Some(Csrf {
+            source: TokenSource::Cookie(name),
+            ..
+        }) = &auth.csrf
+            && !auth.jar
+            && let Some((key, _)) = fields.iter().find(|(key, _)| key.name == "csrf")
+        {
+            self.reader.mistake(
+                key.span.clone(),
+                format!("there is no jar that the cookie `{name}` could be in"),
+                "say `jar: true` beside it",
+            );
+        }
         auth
+    }
+
+    /// A token: from a cookie or from answers, in a header or in a field.
+    fn csrf(&mut self, key: &Key, node: &Node) -> Option<Csrf> {
+        let known = ["cookie", "from", "header", "field"];
+        let fields = self.reader.fields(node, "`csrf`", &known);
+        let answer = Environment {
+            answer: true,
+            ..Environment::default()
+        };
+        let mut text = |name: &str| {
+            let node = fields.get(name)?;
+            self.reader.string(node, &format!("`{name}`"))
+        };
+        let (cookie, header, field) = (text("cookie"), text("header"), text("field"));
+        let from = fields
+            .get("from")
+            .map(|node| self.reader.template(node, &answer));
+        let source = match (cookie, from) {
+            (Some(name), None) => Some(TokenSource::Cookie(name)),
+            (None, Some(template)) => Some(TokenSource::Answer(template?)),
+            _ => None,
+        };
+        let place = match (header, field) {
+            (Some(name), None) => Some(TokenPlace::Header(name)),
+            (None, Some(name)) => Some(TokenPlace::Field(name)),
+            _ => None,
+        };
+        let (Some(source), Some(place)) = (source, place) else {
+            self.reader.mistake(
+                key.span.clone(),
+                "`csrf` needs one place that the token is from and one that it goes to",
+                "write `csrf: { cookie: NAME, header: NAME }`, or `from: \"${body.…}\"` for `cookie` and `field` for `header`",
+            );
+            return None;
+        };
+        Some(Csrf { source, place })
     }
 
     pub(super) fn globals(&mut self, top: &Fields<'_>) -> Vec<Global> {
@@ -309,6 +373,14 @@ impl File<'_> {
         }
         globals
     }
+}
+
+/// The fields of a kind that its credentials are made of.
+fn shown(auth: &Auth, kind: KindId) -> BTreeSet<usize> {
+    let expressions = auth.templates().flat_map(Template::expressions);
+    let fields = expressions.flat_map(|expression| expression.uses.fields.iter());
+    let own = fields.filter(|(of, _)| *of == kind);
+    own.map(|(_, field)| *field).collect()
 }
 
 /// The plural of an English noun, in the regular cases; `plural:` says the others.

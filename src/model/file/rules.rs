@@ -111,7 +111,9 @@ impl File<'_> {
         let args = self.arguments(&fields, &mut env);
         let mut lets = Vec::new();
         self.lets(&fields, &mut env, true, &mut lets);
-        let auth = fields.get("auth").map(|node| self.auth(node, &env));
+        let auth = fields
+            .get("auth")
+            .map(|node| self.auth(node, &env, &["strangers"]));
         let request = self.request(key, &fields, &lets, &env, &picks, &args);
         let mut answer = env.clone();
         answer.answer = true;

@@ -4,7 +4,7 @@ use crate::model::action::Outcome;
 use crate::model::expression::Expression;
 use crate::model::template::{Part, Template};
 use crate::model::value::Value;
-use crate::model::{Argument, Auth, Rule, Statuses};
+use crate::model::{Argument, Auth, Rule, Statuses, TokenPlace};
 
 /// When an outcome comes about.
 pub(super) fn why(rule: &Rule, outcome: Outcome) -> String {
@@ -49,11 +49,21 @@ pub(super) fn credentials(auth: &Auth) -> String {
                 .map(|(name, _)| format!("the {what} `{name}`")),
         );
     }
+    if auth.jar {
+        places.push("the cookies that the server has set".to_owned());
+    }
     if auth.basic.is_some() {
         places.push("a user name and a password (Basic)".to_owned());
     }
     if auth.bearer.is_some() {
         places.push("a bearer token".to_owned());
+    }
+    if let Some(csrf) = &auth.csrf {
+        let place = match &csrf.place {
+            TokenPlace::Header(name) => format!("the header `{name}`"),
+            TokenPlace::Field(name) => format!("the field `{name}`"),
+        };
+        places.push(format!("the latest token in {place}"));
     }
     places.join(" and ")
 }
