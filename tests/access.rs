@@ -86,6 +86,8 @@ enum Slip {
     NobodyMayClear,
     /// An error says which statement failed.
     ShowsSql,
+    /// Whoever enters third gets the token of the first one.
+    RepeatsToken,
     /// A note is signed with what its author could log in with instead.
     ShowsSpare,
 }
@@ -113,7 +115,17 @@ impl Shared {
     fn enter(&self, badge: bool) -> Response {
         let mut desk = self.desk();
         desk.next += 1;
-        let token = format!("{:08x}{:024x}", desk.next * 0x9e37, desk.next * 7919);
+        let number = match (
+            self.slip,
+            desk.known
+                .iter()
+                .filter(|(_, of_badge, _)| !of_badge)
+                .count(),
+        ) {
+            (Slip::RepeatsToken, 2..) if !badge => 1,
+            _ => desk.next,
+        };
+        let token = format!("{:08x}{:024x}", number * 0x9e37, number * 7919);
         desk.known.push((token.clone(), badge, false));
         let id = format!("p{}", desk.next);
         (
@@ -328,5 +340,17 @@ async fn a_secret_is_one_within_a_list_too() {
     assert_eq!(
         found(&report),
         ["no_secrets_leaked: visitor.spares in write"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_two_have_is_found() {
+    let report = run(Slip::RepeatsToken).await;
+    let found = found(&report);
+    assert!(
+        found
+            .iter()
+            .any(|id| id == "unique: visitor.token in enter"),
+        "{found:?}"
     );
 }

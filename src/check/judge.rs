@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::indistinguishable::{CLAIM, Probed, differences, parts};
-use super::internals;
 use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
+use super::{internals, unique};
 use crate::drive::disguises;
 use crate::drive::history::Response;
 use crate::drive::symbols::texts;
@@ -617,6 +617,9 @@ impl Judge {
         let named = again.unwrap_or(step);
         let applied = model.apply(&mut self.mirror, action, outcome, named, Some(&answer));
         self.guard(&applied.touched);
+        if again.is_none() {
+            self.twins(&definition.name, &applied.created, &answer, event);
+        }
         for (place, error) in &applied.not_learned {
             let id = CheckId::Answer {
                 rule: definition.name.clone(),
@@ -1153,6 +1156,29 @@ impl Judge {
             };
             let finding = Finding::Undescribed(mismatch);
             self.report(id, finding, None, Some(event), place, Vec::new());
+        }
+    }
+
+    /// Looks for others that have what the answer gave what it made.
+    fn twins(&mut self, rule: &str, created: &[Handle], answer: &Answer, event: usize) {
+        if self.racing || !self.model.has_builtin("unique") {
+            return;
+        }
+        let model = self.model.clone();
+        for (made, other, field) in unique::twins(&model, &self.mirror, created, answer) {
+            let kind = model.kind(made.kind);
+            let field = &kind.fields[field].name;
+            let id = CheckId::Unique {
+                rule: rule.to_owned(),
+                field: format!("{}.{field}", kind.name),
+            };
+            let finding = Finding::Twin {
+                made,
+                other,
+                field: field.clone(),
+            };
+            let place = kind.span.start;
+            self.report(id, finding, None, Some(event), place, vec![made, other]);
         }
     }
 

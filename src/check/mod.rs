@@ -6,7 +6,8 @@ mod internals;
 mod judge;
 pub mod linear;
 mod order;
-pub mod violation;
+pub mod unique;
+mod violation;
 mod worlds;
 
 pub use access::{Access, Cell, Identity};

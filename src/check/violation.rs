@@ -95,6 +95,13 @@ pub enum CheckId {
         /// The rule.
         rule: String,
     },
+    /// Two of a kind have what only one of them can have.
+    Unique {
+        /// The rule that made the second one.
+        rule: String,
+        /// The kind and the field.
+        field: String,
+    },
     /// A private value in an answer to somebody else.
     Isolation {
         /// The rule or the invariant whose answer shows it.
@@ -122,6 +129,7 @@ impl CheckId {
             CheckId::Secret { rule, field } => format!("no_secrets_leaked.{field}.{rule}"),
             CheckId::Internals { rule } => format!("leaks_internals.{rule}"),
             CheckId::Indistinguishable { rule } => format!("indistinguishable.{rule}"),
+            CheckId::Unique { rule, field } => format!("unique.{field}.{rule}"),
             CheckId::Isolation { rule, field } => format!("isolation.{field}.{rule}"),
         };
         let mut slug = String::new();
@@ -177,6 +185,7 @@ impl fmt::Display for CheckId {
             CheckId::Secret { rule, field } => write!(f, "no_secrets_leaked: {field} in {rule}"),
             CheckId::Internals { rule } => write!(f, "leaks_internals: {rule}"),
             CheckId::Indistinguishable { rule } => write!(f, "indistinguishable: {rule}"),
+            CheckId::Unique { rule, field } => write!(f, "unique: {field} in {rule}"),
             CheckId::Isolation { rule, field } => write!(f, "isolation: {field} in {rule}"),
         }
     }
@@ -233,6 +242,15 @@ pub enum Finding {
         what: Internal,
         /// The part of the answer that tells.
         evidence: String,
+    },
+    /// What was made has an id or a secret that another one has.
+    Twin {
+        /// What was made.
+        made: Handle,
+        /// The other one.
+        other: Handle,
+        /// The name of the field.
+        field: String,
     },
     /// A value was shown that must not be.
     Shown {

@@ -63,6 +63,7 @@ pub(super) const BUILT_IN: &[&str] = &[
     "no_secrets_leaked",
     "leaks_internals",
     "indistinguishable",
+    "unique",
     RECOVERS,
 ];
 
@@ -410,6 +411,16 @@ impl File<'_> {
         let path = self
             .reader
             .string(node, "the path of an OpenAPI description")?;
+        if !is_near(&self.folder, &path) {
+            self.reader.mistake(
+                node.span.clone(),
+                format!("`{path}` is not a file near the model"),
+                "a model may come from a stranger: what it names lies in its folder, or below the one that gainsay is \
+                 run in"
+                    .to_owned(),
+            );
+            return None;
+        }
         let found = OpenApi::load(&self.folder.join(&path));
         found
             .map_err(|error| {
@@ -429,6 +440,23 @@ impl File<'_> {
             None => String::new(),
         }
     }
+}
+
+/// Whether a path leads from a folder to something in it, or below where the program runs, links followed. What is not
+/// there is near.
+fn is_near(folder: &Path, path: &str) -> bool {
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let Ok(found) = folder.join(path).canonicalize() else {
+        return Path::new(path).is_relative();
+    };
+    let within = |root: &Path| {
+        root.canonicalize()
+            .is_ok_and(|root| found.starts_with(root))
+    };
+    Path::new(path).is_relative() && (within(folder) || within(Path::new(".")))
 }
 
 /// What to do about a text that is not YAML, by what the parser says and what people most often get wrong.

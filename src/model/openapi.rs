@@ -17,6 +17,9 @@ pub enum OpenApiError {
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Read(#[from] std::io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("it is no file")]
+    NoFile,
     /// The file is too long.
     #[error("it has more than {MAX_BYTES} bytes")]
     TooLong,
@@ -69,7 +72,11 @@ impl OpenApi {
     ///
     /// Where the file is not there, too long, or no description of OpenAPI 3.
     pub fn load(path: &Path) -> Result<OpenApi, OpenApiError> {
-        if std::fs::metadata(path)?.len() > MAX_BYTES {
+        let about = std::fs::metadata(path)?;
+        if !about.is_file() {
+            return Err(OpenApiError::NoFile);
+        }
+        if about.len() > MAX_BYTES {
             return Err(OpenApiError::TooLong);
         }
         let text = std::fs::read_to_string(path)?;

@@ -141,6 +141,16 @@ pub(super) fn readings(scene: &Scene<'_>) -> Readings {
                 .to_owned(),
             edit: None,
         },
+        Finding::Twin { other, field, .. } => Readings {
+            api: format!(
+                "who is told two things by their {field} mistakes one for the other; it must not give that of {} again.",
+                scene.names.get(*other)
+            ),
+            model: "if that is meant, what the rule makes is no new one: say what it changes (`sets`), or switch the check \
+                    off: `builtin: { unique: false }`."
+                .to_owned(),
+            edit: None,
+        },
         Finding::Untrue { .. } | Finding::Late { .. } => claim(scene),
         Finding::Shown { owner, field, to } => {
             let owner = scene.names.get(*owner);

@@ -79,6 +79,7 @@ pub(super) fn headline(id: &CheckId) -> String {
         CheckId::Indistinguishable { rule } => {
             format!("{rule} tells what is hidden from what never was")
         }
+        CheckId::Unique { rule, field } => format!("{rule} gives a {field} that another one has"),
         CheckId::Isolation { rule, field } => format!("{rule} shows what is private: {field}"),
     }
 }
@@ -177,6 +178,9 @@ impl Teller<'_> {
             CheckId::Indistinguishable { rule } => format!(
                 "What somebody cannot see is answered like what never was (indistinguishable), at {rule}"
             ),
+            CheckId::Unique { field, .. } => {
+                format!("No two have the same {field}, which the server makes up (unique)")
+            }
             CheckId::Isolation { field, .. } => {
                 format!("{field} is private (isolation); it was shown by")
             }
@@ -393,6 +397,11 @@ impl Teller<'_> {
             Finding::Internals { what, evidence } => {
                 let text = format!("the answer shows {what}: {}", scene.text(evidence));
                 out.push_str(&self.pair("came", &text));
+            }
+            Finding::Twin { made, other, field } => {
+                let (made, other) = (scene.names.get(*made), scene.names.get(*other));
+                let text = format!("the {field} of {made} is that of {other}");
+                out.push_str(&self.pair("came", &inert(&text)));
             }
             Finding::Shown { owner, field, to } => {
                 let to = to.map_or("anybody who asks".to_owned(), |to| scene.names.get(to));

@@ -145,6 +145,11 @@ fn finding(names: &HandleNames, finding: &Finding) -> String {
         } => {
             format!("within {within} ms: {}", untrue(names, claim, None, parts))
         }
+        Finding::Twin { made, other, field } => format!(
+            "expected a {field} of its own, observed {} with that of {}",
+            names.get(*made),
+            names.get(*other)
+        ),
         Finding::Shown { owner, field, to } => {
             let to = to.map_or_else(|| "nobody in particular".into(), |to| names.get(to));
             format!(
