@@ -230,7 +230,10 @@ mod tests {
     fn what_differs_among_what_never_was_tells_nothing() {
         let hidden = answer(404, json!({ "detail": "no note", "request": "a1" }));
         let first = probed(404, json!({ "detail": "no note", "request": "b2" }));
-        assert_eq!(differences(&hidden, &[first.clone()]), ["body/request"]);
+        assert_eq!(
+            differences(&hidden, std::slice::from_ref(&first)),
+            ["body/request"]
+        );
         let second = probed(404, json!({ "detail": "no note", "request": "c3" }));
         assert_eq!(differences(&hidden, &[first, second]), [""; 0]);
     }

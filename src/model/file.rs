@@ -411,7 +411,7 @@ impl File<'_> {
         let path = self
             .reader
             .string(node, "the path of an OpenAPI description")?;
-        if !is_near(&self.folder, &path) {
+        if !is_near(self.folder, &path) {
             self.reader.mistake(
                 node.span.clone(),
                 format!("`{path}` is not a file near the model"),

@@ -71,11 +71,12 @@ pub fn flat(output: &Output) -> String {
     told.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// "Seed 2; 3 of 39 steps remain".
+/// How many steps the shortest plan has that is told of: "Seed 2; 3 of 39 steps remain".
 pub fn steps(told: &str) -> Option<usize> {
-    let (before, _) = told.split_once(" steps remain")?;
-    let words: Vec<&str> = before.rsplitn(4, ' ').collect();
-    words.get(2)?.parse().ok()
+    let pieces: Vec<&str> = told.split(" steps remain").collect();
+    let plans = pieces[..pieces.len().saturating_sub(1)].iter();
+    let steps = plans.filter_map(|piece| piece.rsplit(' ').nth(2)?.parse().ok());
+    steps.min()
 }
 
 /// What the server keeps in memory is gone with it, although it said that it had it.

@@ -52,7 +52,8 @@ fn half_a_user_is_found() {
     let told = flat(&found);
     assert_eq!(found.status.code(), Some(1), "{told}");
     assert!(told.contains("create_user must succeed"), "{told}");
-    assert!(steps(&told).is_some_and(|steps| steps <= 4), "{told}");
+    // How much of it is needed is a matter of milliseconds.
+    assert!(steps(&told).is_some_and(|steps| steps <= 6), "{told}");
 }
 
 #[test]

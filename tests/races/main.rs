@@ -83,6 +83,12 @@ fn boiled_down(slip: impl std::fmt::Debug, report: &Report, shown: &Shown) -> bo
     let id = found.violation.id.to_string();
     assert!(id.contains(shown.check), "{slip:?}: {id}");
     assert!(!found.standing.never(), "{slip:?}: {:?}", found.standing);
+    println!(
+        "{slip:?}: {id}: {} steps, branches {:?}, {:?}",
+        found.plan.len(),
+        branches(found),
+        found.standing
+    );
     found.plan.len() <= shown.steps && branches(found) == [2]
 }
 

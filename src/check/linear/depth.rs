@@ -181,7 +181,9 @@ impl Depth {
         if place.low == self.told.len() {
             return true;
         }
-        if self.trails.length(place.trail) > self.trails.length(self.furthest.trail) {
+        // What has no answer can always come; how far an order goes is for the answers to say.
+        let answered = |place: &Place| place.low + place.ahead.len();
+        if answered(&place) > answered(&self.furthest) {
             self.furthest = place.clone();
         }
         let key = (number(place.low), place.state, place.ahead.clone());
