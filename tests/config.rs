@@ -369,9 +369,9 @@ d = "http://localhost"
        ·  ╰── here
      5 │ rate = "20"
        ╰────
-      help: a target has `url`, `headers`, `accounts`, `allow_remote`, `rate`, `timeout`, `serve`,
-            `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`, `hooks`, `injector`,
-            `startup`, `run_header`, `cleanup`
+      help: a target has `url`, `headers`, `accounts`, `auth_wfc`, `allow_remote`, `rate`, `timeout`,
+            `quiet`, `serve`, `env`, `directory`, `ready`, `ready_within`, `links`, `toxiproxy`,
+            `hooks`, `injector`, `startup`, `run_header`, `cleanup`
       × `rate` cannot have this value
        ╭─[conf/gainsay.toml:5:8]
      4 │ ulr = "****************"

@@ -59,11 +59,7 @@ impl Apart {
         let serve = self.this_program(port, &database)?;
         let (path, text) = self.model;
         let model = shipped(path, text, terminal)?;
-        let limits = Limits {
-            // The server is on this machine.
-            quiet: Duration::from_millis(200),
-            ..Limits::default()
-        };
+        let limits = Limits::default();
         let client = Client::new(&url, Vec::new(), limits, model.tolerate.clone(), false)?;
         let started = Server::start(&serve, &url, None).await;
         let process = started.map_err(|e| Failure::Harness(e.to_string()))?;

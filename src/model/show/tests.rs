@@ -170,6 +170,7 @@ After 429 or 503 the same request is sent again; it counts as no outcome.
 - `isolation`: off
 - `no_secrets_leaked`: on
 - `leaks_internals`: on
+- `unique`: on
 - `recovers`: within 5s
 "#;
     assert_eq!(model.rule_book(), expected);
@@ -311,6 +312,7 @@ Whoever joined.
 - `isolation`: on
 - `no_secrets_leaked`: on
 - `leaks_internals`: on
+- `unique`: on
 - `recovers`: within 5s
 "##);
 }
