@@ -167,6 +167,7 @@ impl Model {
                 },
                 mistakes: Vec::new(),
                 muted: BTreeSet::new(),
+                websocket: false,
             },
             defaults: Defaults::default(),
             notes: Notes::default(),

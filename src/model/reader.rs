@@ -27,6 +27,8 @@ pub(super) struct Reader<'a> {
     pub mistakes: Vec<Mistake>,
     /// Where scalars begin that nothing more is said about.
     pub muted: BTreeSet<usize>,
+    /// Whether what is read is of a websocket, whose close codes are statuses, too.
+    pub websocket: bool,
 }
 
 /// A map of the file whose keys are known.
@@ -306,7 +308,7 @@ impl<'a> Reader<'a> {
         let range = match &node.data {
             Data::Int(i) => u16::try_from(*i)
                 .ok()
-                .filter(|s| (100..600).contains(s) || CLOSE_CODES.contains(s))
+                .filter(|s| (100..600).contains(s) || self.websocket && CLOSE_CODES.contains(s))
                 .map(StatusRange::Exactly),
             Data::Text(text) => match text.as_str() {
                 "any" => Some(StatusRange::Any),

@@ -83,6 +83,7 @@ impl File<'_> {
                     rule.tags.extend(tag.clone());
                     rules.push(rule);
                 }
+                self.reader.websocket = false;
             }
             ends.push(rules.len());
         }
@@ -115,6 +116,7 @@ impl File<'_> {
             .get("auth")
             .map(|node| self.auth(node, &env, &["strangers"]));
         let request = self.request(key, &fields, &lets, &env, &picks, &args);
+        self.reader.websocket = request.as_ref().is_some_and(Request::is_websocket);
         let mut answer = env.clone();
         answer.answer = true;
         answer.before = true;
