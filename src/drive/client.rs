@@ -23,9 +23,6 @@ use crate::model::Statuses;
 /// So long a stream of events is read that does not end.
 const STREAMED: Duration = Duration::from_secs(5);
 
-/// What is shorter than this could stand for anything, and is not replaced in answers.
-const SHORTEST_HIDDEN: usize = 6;
-
 /// So many headers an answer may have: some servers set a cookie for every little thing.
 const MOST_HEADERS: usize = 1024;
 
@@ -278,7 +275,7 @@ impl Client {
         for (name, value) in headers {
             // Of `Bearer …` the token, too.
             let parts = value.split_whitespace().chain([value.as_str()]);
-            for part in parts.filter(|part| part.len() >= SHORTEST_HIDDEN) {
+            for part in parts.filter(|part| part.len() >= disguises::SHORTEST) {
                 let all = disguises::all(part).into_iter().chain([part.to_owned()]);
                 forms.extend(all.map(|form| (form, format!("‹{name}›"))));
             }

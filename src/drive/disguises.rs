@@ -12,6 +12,10 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// What is shorter than this could stand for anything: it is replaced only where it stands alone, and not at all in its other
+/// forms.
+pub(crate) const SHORTEST: usize = 6;
+
 /// Base64 that is shorter than this could stand for anything.
 const SHORTEST_BASE64: usize = 12;
 
@@ -45,8 +49,11 @@ pub(crate) fn escaped(text: &str) -> Vec<String> {
 }
 
 /// Everything that a text may look like, where that is not as it is: also what base64 makes of it, by itself or within
-/// something else.
+/// something else. Nothing of what is too short to be told from other texts.
 pub(crate) fn all(text: &str) -> Vec<String> {
+    if text.len() < SHORTEST {
+        return Vec::new();
+    }
     let mut all = escaped(text);
     for lead in 0..3usize {
         let bytes = [&[0; 2][..lead], text.as_bytes()].concat();

@@ -154,13 +154,7 @@ impl Jars {
 
     /// Gives a principal what he shows from then on.
     pub fn give(&mut self, whose: Handle, given: Given) {
-        for (name, value) in given.headers.iter().chain(&given.query) {
-            self.tell_given(whose, name, value);
-            // The scheme in front of a token is no secret.
-            if let Some((_, token)) = value.split_once(' ') {
-                self.tell_given(whose, name, token);
-            }
-        }
+        self.tell_all(whose, &given, str::to_owned);
         self.given.insert(whose, Arc::new(given));
     }
 
@@ -174,9 +168,25 @@ impl Jars {
         self.tell_of(whose, None, what, value);
     }
 
+    /// Notes everything that somebody shows, by these names.
+    fn tell_all(&mut self, whose: Handle, given: &Given, called: impl Fn(&str) -> String) {
+        for (name, value) in given.headers.iter().chain(&given.query) {
+            let what = called(name);
+            self.tell_given(whose, &what, value);
+            // The scheme in front of a token is no secret.
+            if let Some((_, token)) = value.split_once(' ') {
+                self.tell_given(whose, &what, token);
+            }
+        }
+    }
+
+    /// Whether a value is known to be a principal's already.
+    fn is_told(&self, whose: Handle, value: &str) -> bool {
+        (self.told.iter()).any(|told| told.whose == whose && told.value == value)
+    }
+
     fn tell_of(&mut self, whose: Handle, step: Option<u32>, what: &str, value: &str) {
-        let known = |told: &Told| told.whose == whose && told.value == value;
-        if !value.is_empty() && !self.told.iter().any(known) {
+        if !value.is_empty() && !self.is_told(whose, value) {
             self.told.push(Told {
                 whose,
                 what: what.to_owned(),
@@ -189,13 +199,7 @@ impl Jars {
 
     /// Notes what a principal showed until a rule changed it.
     pub fn retire(&mut self, whose: Handle, shown: Given) {
-        for (name, value) in shown.headers.iter().chain(&shown.query) {
-            let what = format!("old {name}");
-            self.tell_given(whose, &what, value);
-            if let Some((_, token)) = value.split_once(' ') {
-                self.tell_given(whose, &what, token);
-            }
-        }
+        self.tell_all(whose, &shown, |name| format!("old {name}"));
         self.old.insert(whose, Arc::new(shown));
     }
 
@@ -210,8 +214,7 @@ impl Jars {
     }
 
     fn tell(&mut self, whose: Handle, step: Option<u32>, name: &str, value: &str) {
-        let known = |told: &Told| told.whose == whose && told.value == value;
-        if value.is_empty() || self.told.iter().any(known) {
+        if value.is_empty() || self.is_told(whose, value) {
             return;
         }
         let told = Told {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::disguises;
+use super::disguises::{self, SHORTEST};
 use super::jar::Jars;
 pub(crate) use super::render::truncated;
 use crate::generate::{Plan, Step};
@@ -108,9 +108,6 @@ pub struct Symbols {
     numbers: Vec<(i64, String, String, String)>,
 }
 
-/// Texts shorter than this could stand for anything. A secret that is shorter is replaced where it stands alone.
-const SHORTEST: usize = 6;
-
 impl Symbols {
     /// The symbols of a mirror: every text field that an answer or a run's mark made, and every secret.
     ///
@@ -138,7 +135,7 @@ impl Symbols {
                         let opaque = text.len() >= SHORTEST
                             && (!word || key && !text.contains(' ') && invented());
                         let marked = !mark.is_empty() && text.contains(mark);
-                        if secret && text.len() >= SHORTEST {
+                        if secret {
                             for form in disguises::all(text) {
                                 table.entry(form).or_insert_with(|| symbol.clone());
                             }
@@ -268,10 +265,7 @@ impl Symbols {
 
     /// Adds a text that must not be shown, such as an account's password.
     pub fn hide(&mut self, raw: &str, symbol: &str) {
-        let forms = match raw.len() >= SHORTEST {
-            true => disguises::all(raw),
-            false => Vec::new(),
-        };
+        let forms = disguises::all(raw);
         for form in forms.iter().map(String::as_str).chain([raw]) {
             if !form.is_empty() && !self.table.iter().any(|(known, _)| known == form) {
                 let at = self

@@ -17,7 +17,7 @@ use super::portable::{
 };
 use crate::check::linear::{Deed, Operation, Refutation};
 use crate::drive::Renderer;
-use crate::drive::disguises;
+use crate::drive::disguises::{self, SHORTEST};
 use crate::drive::history::{Exchange, Purpose};
 use crate::drive::symbols::is_secret_name;
 use crate::generate::{Damage, Delivery, Fault, Plan};
@@ -610,9 +610,6 @@ struct Masks {
     arguments: BTreeSet<String>,
 }
 
-/// A secret that is shorter is only replaced where it is all that there is.
-const SHORTEST: usize = 6;
-
 impl Masks {
     fn of(model: &Model, start: &Mirror, ran: Option<(&Plan, &PlanRun)>) -> Masks {
         let mark = ran.map_or("", |(_, run)| run.mark.as_str());
@@ -641,10 +638,8 @@ impl Masks {
                                 true => another(text, table.len()),
                                 false => mask(model, handle, &field.name),
                             };
-                            if text.len() >= SHORTEST {
-                                for form in disguises::all(text) {
-                                    table.entry(form).or_insert_with(|| mask.clone());
-                                }
+                            for form in disguises::all(text) {
+                                table.entry(form).or_insert_with(|| mask.clone());
                             }
                             table.insert(text.to_owned(), mask);
                         });
