@@ -1159,7 +1159,8 @@ impl Judge {
         }
     }
 
-    /// Looks for others that have what the answer gave what it made.
+    /// Looks for others that have what the answer gave what it made. Both stay under watch: what comes of it is worth more
+    /// than that it is so.
     fn twins(&mut self, rule: &str, created: &[Handle], answer: &Answer, event: usize) {
         if self.racing || !self.model.has_builtin("unique") {
             return;
@@ -1178,7 +1179,7 @@ impl Judge {
                 field: field.clone(),
             };
             let place = kind.span.start;
-            self.report(id, finding, None, Some(event), place, vec![made, other]);
+            self.report(id, finding, None, Some(event), place, Vec::new());
         }
     }
 

@@ -384,7 +384,7 @@ impl Search<'_> {
     }
 
     /// Delivers as clients do what need not be delivered otherwise. What was sent again is then sent anew: with values of
-    /// its own where they must be unique.
+    /// its own where they must be unique. What nobody waited for is answered and sent again, if that fails as well.
     async fn without_faults(&mut self, reducer: &Reducer<'_>) {
         let ids: Vec<u32> = match self.best() {
             Some(best) => best.faults().map(|step| step.id).collect(),
@@ -408,8 +408,23 @@ impl Search<'_> {
                 }
             }
         }
+        let mut answered = false;
+        for id in ids {
+            let Some(best) = self.best() else { return };
+            for candidate in best.answered(id) {
+                if reducer.applicable(&candidate) == candidate && self.fails(&candidate).await {
+                    // That may have been earlier than at the last step, which is none of it then.
+                    self.earlier = None;
+                    answered = true;
+                    break;
+                }
+            }
+        }
+        if answered {
+            self.first_to_show().await;
+        }
         // What a fault needed may not be needed without it.
-        if let (true, Some(best)) = (simpler, self.best())
+        if let (true, Some(best)) = (simpler || answered, self.best())
             && let Some(goal) = reducer.goal(&best, false)
         {
             self.drop_singly(reducer, &goal).await;

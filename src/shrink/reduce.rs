@@ -125,6 +125,44 @@ impl Candidate {
         Some(calmer)
     }
 
+    /// The candidates in which a step whose client waits no longer is answered, and its request then comes again: when it
+    /// takes effect is no matter of luck then, but which entity shows it may be another one. In the first candidate it comes
+    /// again in place of the last step, if that is alike.
+    pub(super) fn answered(&self, id: u32) -> Vec<Candidate> {
+        let Some(place) = self.steps.iter().position(|step| step.id == id) else {
+            return Vec::new();
+        };
+        let open = &self.steps[place];
+        let (Delivery::Abandoned { .. } | Delivery::Late, None) = (open.delivery, open.lane) else {
+            return Vec::new();
+        };
+        let mut answered = Candidate {
+            entity: None,
+            ..self.clone()
+        };
+        answered.steps[place].delivery = Delivery::Once;
+        let again = |id: u32| Step {
+            id,
+            delivery: Delivery::Again {
+                of: open.id,
+                lost: false,
+            },
+            ..open.clone()
+        };
+        let mut inserted = answered.clone();
+        let fresh = self.steps.iter().map(|step| step.id).max().unwrap_or(0) + 1;
+        inserted.steps.insert(place + 1, again(fresh));
+        let alike = answered.steps[place + 1..].last_mut().filter(|last| {
+            last.action.rule == open.action.rule
+                && last.action.actor == open.action.actor
+                && last.delivery == Delivery::Once
+                && last.lane.is_none()
+        });
+        let replaced = alike.map(|last| *last = again(last.id)).is_some();
+        let replaced = replaced.then_some(answered);
+        replaced.into_iter().chain([inserted]).collect()
+    }
+
     /// What the last step and the broken invariant are about.
     pub fn subjects(&self) -> Vec<Handle> {
         let picks = self.steps.last().map(|last| &last.action.picks);

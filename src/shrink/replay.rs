@@ -85,6 +85,32 @@ impl<'a> Search<'a> {
         self.watched().is_some()
     }
 
+    /// Has the failure told by the first of all reads that shows it, where the server fails at several of them.
+    pub async fn first_to_show(&mut self) {
+        let (Some(best), CheckId::ServerError { .. }, true) =
+            (self.best(), &self.id, self.watches())
+        else {
+            return;
+        };
+        let each = std::mem::replace(&mut self.all_reads, true);
+        let known = self.id.clone();
+        if let Shown::Failure(shown) = self.run(&best).await {
+            let mut at_once = shown.0.violations.iter();
+            let first = at_once.find(|v| {
+                v.step == shown.1.step && matches!(v.id, CheckId::ServerError { .. })
+            });
+            if let Some(first) = first.filter(|first| first.id != known) {
+                self.id = first.id.clone();
+                let entity = first.entity;
+                self.all_reads = each;
+                if !(self.watches() && self.fails(&Candidate { entity, ..best }).await) {
+                    self.id = known;
+                }
+            }
+        }
+        self.all_reads = each;
+    }
+
     /// Whether the failure is that an answer lacks what the model takes from it.
     pub fn lacks_something(&self) -> bool {
         matches!(self.id, CheckId::Answer { .. })
