@@ -11,7 +11,7 @@ use gainsay::generate::{Generator, Options};
 use gainsay::model::Model;
 use gainsay::run::{Reads, Runner};
 
-const PLANS: u64 = 40;
+const PLANS: u64 = 12;
 const TURNS: usize = 5;
 
 fn main() {

@@ -189,8 +189,9 @@ fn search(
     let mut depth = Depth::new(space, world, before, group);
     let mut patience = 256;
     loop {
-        // Where there are many orders, one is found at once.
-        if let Some(verdict) = depth.advance(space, patience * 8, budget) {
+        // Where there are many orders, one is found at once: in few more places than there are operations.
+        let places = (patience * 8).max(group.len() * 4);
+        if let Some(verdict) = depth.advance(space, places, budget) {
             return verdict;
         }
         if let Some(verdict) = forward.advance(space, patience, budget) {

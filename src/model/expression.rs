@@ -129,7 +129,17 @@ pub struct Names {
     entries: Vec<(Arc<str>, Value)>,
 }
 
+/// Who acts is bound by two names, an answer by three, and what a rule makes by some.
+const USUAL: usize = 6;
+
 impl Names {
+    /// No names yet, with room for so many beside the usual ones.
+    pub fn with_room_for(more: usize) -> Names {
+        Names {
+            entries: Vec::with_capacity(more + USUAL),
+        }
+    }
+
     /// Binds a name, hiding what it was bound to.
     pub fn bind(&mut self, name: impl Into<Arc<str>>, value: Value) {
         self.entries.push((name.into(), value));

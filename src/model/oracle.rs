@@ -105,10 +105,21 @@ impl Model {
     /// What must come of an action in a mirror. Total: every action has a prediction. With an answer, requirements
     /// that look at it are evaluated; without one they may go either way.
     pub fn predict(&self, mirror: &Mirror, action: &Action, answer: Option<&Answer>) -> Prediction {
+        self.predict_named(mirror, action, answer).0
+    }
+
+    /// The same, with the names that it bound, for [`Model::apply_named`].
+    pub fn predict_named(
+        &self,
+        mirror: &Mirror,
+        action: &Action,
+        answer: Option<&Answer>,
+    ) -> (Prediction, Names) {
         let veil = self.veil(mirror, action);
         let seen = veil.over(action);
         let names = self.all_names(mirror, &seen, answer);
-        self.predict_with(mirror, (&seen, &veil), answer.is_some(), &names)
+        let prediction = self.predict_with(mirror, (&seen, &veil), answer.is_some(), &names);
+        (prediction, names)
     }
 
     fn predict_with(
@@ -247,7 +258,7 @@ impl Model {
     /// The names that an action binds. For a request, an argument that is left out is absent; elsewhere it is null.
     pub fn names(&self, action: &Action, sending: bool) -> Names {
         let rule = &self.rules[action.rule];
-        let mut names = Names::default();
+        let mut names = Names::with_room_for(rule.picks.len() + rule.args.len());
         if let (By::Kind(kind), Some(handle)) = (rule.by, action.actor.handle()) {
             self.bind_actor(&mut names, kind, handle);
         }
@@ -347,6 +358,17 @@ impl Model {
     ) -> Applied {
         let names = self.all_names(mirror, action, answer);
         self.apply_with(mirror, (action.rule, outcome), (step, answer), names, watch)
+    }
+
+    /// Applies the effects of a rule's outcome, with the names that were bound to predict it.
+    pub fn apply_named(
+        &self,
+        mirror: &mut Mirror,
+        which: (usize, Outcome),
+        told: (u32, Option<&Answer>),
+        names: Names,
+    ) -> Applied {
+        self.apply_with(mirror, which, told, names, None)
     }
 
     /// Predicts what comes of an action and applies the outcome that is assumed of that, which may be none.

@@ -16,6 +16,8 @@ struct Place {
     ahead: Vec<u32>,
     /// The operations without an answer that did.
     used: Used,
+    /// Of those without an answer so many that began first cannot be next any more.
+    spent: usize,
     /// When the last of all these began.
     latest: u64,
     trail: Trail,
@@ -40,7 +42,10 @@ pub(super) struct Depth {
     /// The answered operations in the order in which they began.
     told: Vec<usize>,
     position: HashMap<usize, usize>,
+    /// Those without an answer, in that order, too.
     lost: Vec<usize>,
+    /// Whether any of these cannot come at any time.
+    fenced: bool,
     before: Vec<bool>,
     open: Vec<Open>,
     /// What was looked at: the places, with what they had used of what has no answer.
@@ -64,12 +69,14 @@ impl Depth {
             low: 0,
             ahead: Vec::new(),
             used: Vec::new(),
+            spent: 0,
             latest: 0,
             trail: 0,
         };
         let positions = told.iter().enumerate().map(|(at, index)| (*index, at));
         Depth {
             position: positions.collect(),
+            fenced: lost.iter().any(|index| operations[*index].end.is_some()),
             told,
             lost,
             before: is_before,
@@ -150,6 +157,11 @@ impl Depth {
             }
         };
         place.latest = place.latest.max(space.operations()[operation].start);
+        while let Some(lost) = self.lost.get(place.spent)
+            && (place.latest > space.operations()[*lost].until() || has_used(place, *lost))
+        {
+            place.spent += 1;
+        }
         place.trail = self.trails.on(place.trail, operation);
     }
 
@@ -158,9 +170,9 @@ impl Depth {
         let (mut told, mut earliest) = self.candidates(space, &place);
         loop {
             // What is allowed and changes nothing is taken at once, unless that keeps something from coming before.
-            let usable = |lost: &usize| self.is_usable(space, &place, *lost, earliest);
-            let fence = self.lost.iter().copied().filter(usable);
-            let fence = fence.map(|l| space.operations()[l].until()).min();
+            let usable = self.fenced.then(|| self.usable(space, &place, earliest));
+            let until = |lost: usize| space.operations()[lost].until();
+            let fence = usable.and_then(|usable| usable.map(until).min());
             let mut taken = None;
             for position in &told {
                 let operation = self.told[*position];
@@ -219,11 +231,10 @@ impl Depth {
     /// The operations without an answer that may be next, with the states that they lead to.
     fn unanswered(&self, space: &mut Space<'_>, place: &Place, earliest: u64) -> Vec<(Next, u32)> {
         let mut next = Vec::new();
-        for operation in &self.lost {
-            if self.is_usable(space, place, *operation, earliest) {
-                for state in space.suppose(place.state, *operation).iter() {
-                    next.push((Next::Lost(*operation), *state));
-                }
+        let usable: Vec<usize> = self.usable(space, place, earliest).collect();
+        for operation in usable {
+            for state in space.suppose(place.state, operation).iter() {
+                next.push((Next::Lost(operation), *state));
             }
         }
         next
@@ -250,18 +261,28 @@ impl Depth {
         (candidates, earliest)
     }
 
-    /// Whether an operation without an answer may be next.
-    fn is_usable(&self, space: &Space<'_>, place: &Place, lost: usize, earliest: u64) -> bool {
-        let op = &space.operations()[lost];
-        op.start <= earliest
-            && place.latest <= op.until()
-            && place.used.binary_search(&number(lost)).is_err()
+    /// The operations without an answer that may be next: those that began before any of the answered ones that are left
+    /// ended.
+    fn usable<'a>(
+        &'a self,
+        space: &Space<'a>,
+        place: &'a Place,
+        earliest: u64,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let operations = space.operations();
+        let begun = self.lost[place.spent..].iter().copied();
+        let begun = begun.take_while(move |lost| operations[*lost].start <= earliest);
+        begun.filter(|lost| place.latest <= operations[*lost].until() && !has_used(place, *lost))
     }
 
     fn is_done(&self, place: &Place, operation: usize) -> bool {
         let told = |at: &usize| *at < place.low || place.ahead.binary_search(&number(*at)).is_ok();
         self.before[operation] || self.position.get(&operation).is_some_and(told)
     }
+}
+
+fn has_used(place: &Place, lost: usize) -> bool {
+    place.used.binary_search(&number(lost)).is_ok()
 }
 
 fn number(position: usize) -> u32 {

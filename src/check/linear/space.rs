@@ -1,6 +1,7 @@
 //! The space of worlds: every state that operations can lead to, by a number, and where each operation leads from each of
 //! them. The rules are asked once for each pair; the searches only compare numbers.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -230,7 +231,7 @@ impl<'a> Space<'a> {
         }
         let action = &as_known(&state.mirror, action);
         let rule = &model.rules[action.rule];
-        let prediction = model.predict(&state.mirror, action, Some(answer));
+        let (prediction, names) = model.predict_named(&state.mirror, action, Some(answer));
         let fits = |outcome: &&Outcome| model.statuses(action.rule, **outcome).allow(answer.status);
         let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
         let misfit = |wrong| Misfit {
@@ -244,14 +245,14 @@ impl<'a> Space<'a> {
         let Some(outcome) = choose(model, &state.mirror, action, &fitting, answer) else {
             return Err(misfit(Vec::new()));
         };
-        let applied = model.apply(&mut after.mirror, action, outcome, op.id, Some(answer));
+        let which = (action.rule, outcome);
+        let applied = model.apply_named(&mut after.mirror, which, (op.id, Some(answer)), names);
         let mut wrong = Vec::new();
         for (place, _) in &applied.not_learned {
             let (rule, place) = (rule.name.clone(), place.clone());
             wrong.push(CheckId::Answer { rule, place }.to_string());
         }
-        let mut names = applied.names;
-        bind_answer(&mut names, Some(answer));
+        let names = applied.names;
         // What a secret was is not in a recording, so that what is claimed of it cannot be judged.
         let masked = is_masked(&answer.body);
         for check in model.checks(action.rule, outcome) {
@@ -406,14 +407,16 @@ fn taint(state: &mut State, action: &Action) {
 }
 
 /// An action as it is in a state: an entity that nobody has made yet is one that never was.
-fn as_known(mirror: &Mirror, action: &Action) -> Action {
-    let mut action = action.clone();
-    for pick in &mut action.picks {
-        if pick.handle().is_some_and(|h| mirror.get(h).is_none()) {
-            *pick = Picked::Never;
-        }
+fn as_known<'a>(mirror: &Mirror, action: &'a Action) -> Cow<'a, Action> {
+    let unmade = |pick: &Picked| pick.handle().is_some_and(|h| mirror.get(h).is_none());
+    if !action.picks.iter().any(unmade) {
+        return Cow::Borrowed(action);
     }
-    action
+    let mut action = action.clone();
+    for pick in action.picks.iter_mut().filter(|pick| unmade(pick)) {
+        *pick = Picked::Never;
+    }
+    Cow::Owned(action)
 }
 
 /// Whether no outcome that an operation may have had changes anything.
