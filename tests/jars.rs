@@ -75,6 +75,8 @@ enum Slip {
     Prefix,
     /// Nobody's things are his own.
     AnybodyFetches,
+    /// Who leaves something is told the session of whoever left something before.
+    NamesTheOneBefore,
     /// Every answer sets hundreds of cookies, and huge ones.
     Lavish,
 }
@@ -202,8 +204,19 @@ async fn leave(
     }
     room.next += 1;
     let id = format!("i{}", room.next);
+    let before = room.items.last().map(|(_, who, _)| *who);
+    let sid = room
+        .sids
+        .iter()
+        .rev()
+        .find(|(_, of, _)| Some(*of) == before);
+    let sid = sid.map(|(sid, ..)| sid.clone());
     room.items.push((id.clone(), who, text));
-    (StatusCode::CREATED, Json(json!({ "id": id }))).into_response()
+    let answer = match server.slip {
+        Slip::NamesTheOneBefore => json!({ "id": id, "before": sid }),
+        _ => json!({ "id": id }),
+    };
+    (StatusCode::CREATED, Json(answer)).into_response()
 }
 
 async fn item(
@@ -320,6 +333,18 @@ async fn whoever_is_let_in_with_an_old_or_half_a_cookie_is_named() {
         let mut boiled = report.counterexamples.iter();
         assert!(boiled.all(|found| found.standing.certain()), "{slip:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cookie_that_others_are_shown_is_found() {
+    let server = Cloakroom::new(Slip::NamesTheOneBefore);
+    let report = drive(&server, generate::Options::default()).await.report;
+    assert_eq!(
+        found(&report),
+        ["no_secrets_leaked: session.cookie.sid in leave"]
+    );
+    assert_eq!(report.counterexamples[0].plan.len(), 4);
+    assert!(report.counterexamples[0].standing.certain());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
 use super::{internals, unique};
 use crate::drive::disguises;
 use crate::drive::history::Response;
+use crate::drive::symbols::looks_invented;
 use crate::drive::symbols::texts;
 use crate::generate::{Delivery, Effect, Fault, Step};
 use crate::model::action::{Action, Outcome, Picked};
@@ -115,7 +116,7 @@ pub(super) struct Judge {
     /// What was predicted of the step.
     predicted: String,
     step_value: Value,
-    /// Texts of at least eight characters that are secret or private, with their entity, field and privacy.
+    /// Texts of at least eight characters that not everybody may see.
     guarded: Vec<Guarded>,
 }
 
@@ -125,8 +126,20 @@ struct Guarded {
     /// What it looks like in JSON, in a URL and in HTML, where that is not as it is.
     escaped: Arc<[String]>,
     owner: Handle,
-    field: usize,
-    private: bool,
+    /// Of which kind, and what it is there: `agent.api_key`.
+    what: Arc<str>,
+    from: KeptFrom,
+}
+
+/// From whom a text is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeptFrom {
+    /// From everybody, once the answer that makes it is given.
+    All,
+    /// From all but its owner: what the model calls private.
+    Others,
+    /// From other principals: what the server itself told its owner to keep.
+    Principals,
 }
 
 /// A secret shorter than this may turn up by chance.
@@ -1110,8 +1123,7 @@ impl Judge {
                 continue;
             };
             let kind = self.model.kind(handle.kind);
-            for (index, (field, value)) in kind.fields.iter().zip(record.fields.iter()).enumerate()
-            {
+            for (field, value) in kind.fields.iter().zip(record.fields.iter()) {
                 let private = matches!(field.ty.bare(), Type::Private);
                 if !private && !field.ty.is_secret() {
                     continue;
@@ -1124,13 +1136,32 @@ impl Judge {
                             text: text.into(),
                             escaped: disguises::escaped(text).into(),
                             owner: *handle,
-                            field: index,
-                            private,
+                            what: format!("{}.{}", kind.name, field.name).into(),
+                            from: match private {
+                                true => KeptFrom::Others,
+                                false => KeptFrom::All,
+                            },
                         });
                     }
                 }
             }
         }
+    }
+
+    /// Watches that nobody else is shown what a principal was told to keep, if it looks like a secret.
+    pub fn guard_kept(&mut self, owner: Handle, what: &str, text: &str) {
+        let known = (self.guarded.iter()).any(|g| *g.text == *text && g.owner == owner);
+        if known || text.len() < SHORTEST_SECRET || !looks_invented(text) {
+            return;
+        }
+        let kind = &self.model.kind(owner.kind).name;
+        self.guarded.push(Guarded {
+            text: text.into(),
+            escaped: disguises::escaped(text).into(),
+            owner,
+            what: format!("{kind}.{what}").into(),
+            from: KeptFrom::Principals,
+        });
     }
 
     /// Compares an answer with what the API says of itself. What is wrong about its description has no bearing on the
@@ -1220,34 +1251,43 @@ impl Judge {
                         .iter()
                         .any(|form| text.contains(form.as_str()))
             };
+            // What is set for two is no secret between them: which machine of several is asked, say.
+            let set = |name: &str| {
+                guarded.from == KeptFrom::Principals && name.eq_ignore_ascii_case("set-cookie")
+            };
+            let mut headers = response.headers.iter();
             texts.iter().any(|text| shown(text))
-                || response.headers.iter().any(|(_, value)| shown(value))
+                || headers.any(|(name, value)| !set(name) && shown(value))
         });
         let shown: Vec<&Guarded> = shown.collect();
         // Two may have the same: whoever may see the one text may see the other.
         let may = |guarded: &Guarded| {
             let own = to == Some(guarded.owner) || to == self.owner(guarded.owner);
-            made.contains(&guarded.owner) || guarded.private && to.is_some() && own
+            let seen = match guarded.from {
+                KeptFrom::All => false,
+                KeptFrom::Others => to.is_some() && own,
+                KeptFrom::Principals => to.is_none() || own,
+            };
+            made.contains(&guarded.owner) || seen
         };
         let permitted = |text: &str| shown.iter().any(|g| *g.text == *text && may(g));
-        let looked_for = |guarded: &Guarded| match guarded.private {
-            true => isolation,
-            false => secrets,
+        let looked_for = |guarded: &Guarded| match guarded.from {
+            KeptFrom::Others => isolation,
+            KeptFrom::All | KeptFrom::Principals => secrets,
         };
         let found = shown
             .iter()
             .filter(|g| looked_for(g) && !permitted(&g.text));
         let found: Vec<Guarded> = found.map(|guarded| (*guarded).clone()).collect();
         for guarded in found {
-            let kind = self.model.kind(guarded.owner.kind);
-            let field = format!("{}.{}", kind.name, kind.fields[guarded.field].name);
+            let field = guarded.what.to_string();
             let rule = rule.to_owned();
-            let id = match guarded.private {
-                true => CheckId::Isolation {
+            let id = match guarded.from {
+                KeptFrom::Others => CheckId::Isolation {
                     rule,
                     field: field.clone(),
                 },
-                false => CheckId::Secret {
+                KeptFrom::All | KeptFrom::Principals => CheckId::Secret {
                     rule,
                     field: field.clone(),
                 },

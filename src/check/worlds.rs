@@ -58,6 +58,13 @@ impl Worlds {
         self.all().map(Judge::mirror)
     }
 
+    /// Watches in all of them that nobody else is shown what a principal was told to keep.
+    pub fn guard_kept(&mut self, owner: Handle, what: &str, text: &str) {
+        for world in std::iter::once(&mut self.first).chain(&mut self.others) {
+            world.guard_kept(owner, what, text);
+        }
+    }
+
     /// Whether there are more worlds than can be told apart, so that nothing can be said any more.
     pub fn are_too_many(&self) -> bool {
         self.most > MOST_WORLDS || self.unsure

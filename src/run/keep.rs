@@ -54,7 +54,13 @@ impl Run<'_> {
             let event = self.history.events.get(event);
             let path = event.map_or("/", |event| event.exchange.request.path.as_str());
             let model = &self.runner.model;
+            let known = self.jars.told().len();
             self.jars.learn(model, whose, step, path, response);
+            for told in &self.jars.told()[known..] {
+                if told.cookie.is_some() {
+                    self.judge.guard_kept(whose, &told.what, &told.value);
+                }
+            }
         }
     }
 

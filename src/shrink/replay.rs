@@ -96,9 +96,8 @@ impl<'a> Search<'a> {
         let known = self.id.clone();
         if let Shown::Failure(shown) = self.run(&best).await {
             let mut at_once = shown.0.violations.iter();
-            let first = at_once.find(|v| {
-                v.step == shown.1.step && matches!(v.id, CheckId::ServerError { .. })
-            });
+            let first = at_once
+                .find(|v| v.step == shown.1.step && matches!(v.id, CheckId::ServerError { .. }));
             if let Some(first) = first.filter(|first| first.id != known) {
                 self.id = first.id.clone();
                 let entity = first.entity;
