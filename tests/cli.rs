@@ -365,6 +365,16 @@ fn a_target_of_gainsay_toml_is_started_driven_and_stopped() {
 }
 
 #[test]
+fn an_address_in_the_place_of_a_target_is_told_where_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    for named in ["http://127.0.0.1:1", "staging"] {
+        let run = gainsay_in(directory.path(), &["run", &model(), "--target", named]);
+        assert_eq!(run.status.code(), Some(2));
+        assert!(stderr(&run).contains("--url"), "{}", stderr(&run));
+    }
+}
+
+#[test]
 fn cargo_insta_reviews_what_a_run_writes() {
     let insta = |directory: &Path, arguments: &[&str]| {
         Command::new("cargo-insta")

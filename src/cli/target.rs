@@ -25,7 +25,7 @@ pub(super) struct TargetOptions {
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     url: Option<String>,
     /// A target of gainsay.toml
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = target_name)]
     target: Option<String>,
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "gainsay.toml")]
@@ -81,6 +81,9 @@ impl From<ConfigError> for Failure {
             ConfigError::Mistakes(mistakes) => {
                 Failure::Rendered(format!("{}{mistakes}", mistakes.render(false, 100)))
             }
+            ConfigError::Read { .. } => Failure::Usage(format!(
+                "{error}\n  --config names another file; a server can be named by --url alone"
+            )),
             other => Failure::Usage(other.to_string()),
         }
     }
@@ -94,6 +97,14 @@ impl From<WfcError> for Failure {
             }
             other => Failure::Usage(other.to_string()),
         }
+    }
+}
+
+/// The name of a target, which is no address.
+fn target_name(text: &str) -> Result<String, String> {
+    match text.contains("://") {
+        true => Err("a target is one that gainsay.toml names; an address goes with --url".into()),
+        false => Ok(text.to_owned()),
     }
 }
 
