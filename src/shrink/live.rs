@@ -241,10 +241,10 @@ impl Search<'_> {
                 self.fails(&narrower).await;
             }
         }
+        self.drop_from_race(reducer).await;
         if let Some(best) = self.best()
             && let Some(goal) = reducer.goal(&best, false)
         {
-            self.drop_singly(reducer, &goal).await;
             self.polish(reducer, &goal).await;
         }
         true
@@ -257,9 +257,30 @@ impl Search<'_> {
         };
         if let Some(goal) = reducer.goal(&best, false) {
             let fewer = reducer.fewer_entities(&best, &goal);
-            if fewer.last_race().len() == best.last_race().len() && self.fails(&fewer).await {
-                self.drop_singly(reducer, &goal).await;
+            if fewer.last_race().len() == best.last_race().len() {
+                self.fails(&fewer).await;
             }
+        }
+        self.drop_from_race(reducer).await;
+    }
+
+    /// Confirms that every step of the best candidate is needed that runs at once at the end, and every one before it. What
+    /// is predicted of the last one is no matter: who comes first is not known.
+    async fn drop_from_race(&mut self, reducer: &Reducer<'_>) {
+        'again: while let Some(best) = self.best().filter(|best| !best.last_race().is_empty()) {
+            for index in (0..best.steps.len()).rev() {
+                let mut candidate = best.clone();
+                candidate.steps.remove(index);
+                let goal = reducer.goal(&candidate, false);
+                if goal.is_some_and(|goal| reducer.admits(&candidate, &goal))
+                    && self.fails(&candidate).await
+                {
+                    // That may have been earlier than at the last step, which is none of it then.
+                    self.earlier = None;
+                    continue 'again;
+                }
+            }
+            return;
         }
     }
 

@@ -93,21 +93,23 @@ impl<'a> Search<'a> {
             return;
         };
         let each = std::mem::replace(&mut self.all_reads, true);
-        let known = self.id.clone();
-        if let Shown::Failure(shown) = self.run(&best).await {
-            let mut at_once = shown.0.violations.iter();
-            let first = at_once
-                .find(|v| v.step == shown.1.step && matches!(v.id, CheckId::ServerError { .. }));
-            if let Some(first) = first.filter(|first| first.id != known) {
-                self.id = first.id.clone();
-                let entity = first.entity;
-                self.all_reads = each;
-                if !(self.watches() && self.fails(&Candidate { entity, ..best }).await) {
-                    self.id = known;
-                }
-            }
-        }
+        let shown = self.run(&best).await;
         self.all_reads = each;
+        let Shown::Failure(shown) = shown else { return };
+        let (run, violation) = *shown;
+        let first = (run.violations.into_iter())
+            .find(|v| v.step == violation.step && matches!(v.id, CheckId::ServerError { .. }));
+        let Some(first) = first.filter(|first| first.id != self.id) else {
+            return;
+        };
+        let known = std::mem::replace(&mut self.id, first.id);
+        // What is remembered is of the other failure.
+        self.cache.clear();
+        let entity = first.entity;
+        if !(self.watches() && self.fails(&Candidate { entity, ..best }).await) {
+            self.id = known;
+            self.cache.clear();
+        }
     }
 
     /// Whether the failure is that an answer lacks what the model takes from it.

@@ -31,14 +31,14 @@ const SLIPS: [(Slip, Shown); 2] = [
         Slip::EngineBeforeTables,
         Shown {
             check: "no_server_errors",
-            steps: 6,
+            steps: 3,
         },
     ),
     (
         Slip::UpsertRace,
         Shown {
             check: "no_server_errors",
-            steps: 6,
+            steps: 4,
         },
     ),
 ];
