@@ -9,8 +9,7 @@ use super::violation::{CheckId, Dispute, Finding, Parts, Violation};
 use super::{internals, unique};
 use crate::drive::disguises;
 use crate::drive::history::Response;
-use crate::drive::symbols::looks_invented;
-use crate::drive::symbols::texts;
+use crate::drive::symbols::{looks_invented, texts};
 use crate::generate::{Delivery, Effect, Fault, Step};
 use crate::model::action::{Action, Outcome, Picked};
 use crate::model::expression::{EvalError, Expression, Names, Scope};
@@ -75,6 +74,15 @@ struct Applied {
     after: Mirror,
 }
 
+/// The first answer to a request that is recognised when it comes again.
+#[derive(Clone, Debug)]
+struct Answered {
+    outcome: Outcome,
+    answer: Answer,
+    /// The step that it was the answer to: the one that sent the request first, or its copy.
+    to: u32,
+}
+
 /// What things are read because of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aftermath {
@@ -109,8 +117,8 @@ pub(super) struct Judge {
     pub inflight: Vec<Inflight>,
     /// What took effect and is tried again.
     applied: Vec<Applied>,
-    /// What was answered first to requests that their rules say are recognised when they come again.
-    answered: BTreeMap<u32, (Outcome, Answer)>,
+    /// The first answers to requests that their rules say are recognised when they come again.
+    answered: BTreeMap<u32, Answered>,
     outcomes: Vec<Reached>,
     step: Option<(u32, usize)>,
     /// What was predicted of the step.
@@ -499,13 +507,13 @@ impl Judge {
         let model = self.model.clone();
         let rule = step.action.rule;
         let definition = &model.rules[rule];
-        let again = step.delivery.again();
-        let (Some(idempotence), Some((outcome, first))) = (
-            &definition.idempotent,
-            again.and_then(|of| self.answered.get(&of).cloned()),
-        ) else {
+        // Of two that run at once either may come first.
+        let request = step.delivery.again().unwrap_or(step.id);
+        let known = self.answered.get(&request).cloned();
+        let (Some(idempotence), Some(known)) = (&definition.idempotent, known) else {
             return false;
         };
+        let (outcome, first) = (known.outcome, known.answer);
         let answer = response.answer();
         if *idempotence == Idempotence::Maybe
             && !model.makes_the_same(&self.mirror, (&step.action, outcome), [&first, &answer])
@@ -559,6 +567,7 @@ impl Judge {
             self.outcomes.push((step.id, expected.action.rule, None));
             return;
         }
+        let request = step.delivery.copy_of().unwrap_or(step.id);
         let step = step.id;
         let action = &expected.action;
         let rule = action.rule;
@@ -624,10 +633,23 @@ impl Judge {
             return;
         };
         self.outcomes.push((step, rule, Some(outcome)));
+        let mut named = again.unwrap_or(step);
         if definition.idempotent.is_some() && outcome.is_ok() {
-            self.answered.insert(step, (outcome, answer.clone()));
+            // Whichever came first, what it made goes by the name of the request; what another one made all the same goes by
+            // the name that is left.
+            named = match self.answered.get(&request) {
+                None => again.unwrap_or(request),
+                Some(first) if step == request => first.to,
+                Some(_) => named,
+            };
+            let (answer, to) = (answer.clone(), step);
+            let first = Answered {
+                outcome,
+                answer,
+                to,
+            };
+            self.answered.entry(request).or_insert(first);
         }
-        let named = again.unwrap_or(step);
         let applied = model.apply(&mut self.mirror, action, outcome, named, Some(&answer));
         self.guard(&applied.touched);
         if again.is_none() {
@@ -1128,21 +1150,13 @@ impl Judge {
                 if !private && !field.ty.is_secret() {
                     continue;
                 }
+                let what = format!("{}.{}", kind.name, field.name);
+                let from = match private {
+                    true => KeptFrom::Others,
+                    false => KeptFrom::All,
+                };
                 for text in texts(value, true) {
-                    let known =
-                        (self.guarded.iter()).any(|g| *g.text == *text && g.owner == *handle);
-                    if text.len() >= SHORTEST_SECRET && !known {
-                        self.guarded.push(Guarded {
-                            text: text.into(),
-                            escaped: disguises::escaped(text).into(),
-                            owner: *handle,
-                            what: format!("{}.{}", kind.name, field.name).into(),
-                            from: match private {
-                                true => KeptFrom::Others,
-                                false => KeptFrom::All,
-                            },
-                        });
-                    }
+                    keep(&mut self.guarded, *handle, text, &what, from);
                 }
             }
         }
@@ -1150,18 +1164,10 @@ impl Judge {
 
     /// Watches that nobody else is shown what a principal was told to keep, if it looks like a secret.
     pub fn guard_kept(&mut self, owner: Handle, what: &str, text: &str) {
-        let known = (self.guarded.iter()).any(|g| *g.text == *text && g.owner == owner);
-        if known || text.len() < SHORTEST_SECRET || !looks_invented(text) {
-            return;
+        if looks_invented(text) {
+            let what = format!("{}.{what}", self.model.kind(owner.kind).name);
+            keep(&mut self.guarded, owner, text, &what, KeptFrom::Principals);
         }
-        let kind = &self.model.kind(owner.kind).name;
-        self.guarded.push(Guarded {
-            text: text.into(),
-            escaped: disguises::escaped(text).into(),
-            owner,
-            what: format!("{kind}.{what}").into(),
-            from: KeptFrom::Principals,
-        });
     }
 
     /// Compares an answer with what the API says of itself. What is wrong about its description has no bearing on the
@@ -1308,6 +1314,20 @@ impl Judge {
             Value::Entity(owner) => Some(*owner),
             _ => None,
         }
+    }
+}
+
+/// Adds a text to those that not everybody may see, unless it is among them or too short.
+fn keep(guarded: &mut Vec<Guarded>, owner: Handle, text: &str, what: &str, from: KeptFrom) {
+    let known = (guarded.iter()).any(|g| *g.text == *text && g.owner == owner);
+    if text.len() >= SHORTEST_SECRET && !known {
+        guarded.push(Guarded {
+            text: text.into(),
+            escaped: disguises::escaped(text).into(),
+            owner,
+            what: what.into(),
+            from,
+        });
     }
 }
 

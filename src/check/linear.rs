@@ -57,6 +57,11 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// The operation whose request it sends: its own, or the one that it is a copy of.
+    fn request(&self) -> u32 {
+        self.again.unwrap_or(self.id)
+    }
+
     /// Until when it may take effect.
     fn until(&self) -> u64 {
         self.end.unwrap_or(u64::MAX)

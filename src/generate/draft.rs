@@ -142,7 +142,7 @@ impl Draft {
     }
 
     /// Takes a step that sends again what another one sent.
-    fn repeat(&mut self, prepared: &Prepared, original: Step, delivery: Delivery) -> Step {
+    pub fn repeat(&mut self, prepared: &Prepared, original: Step, delivery: Delivery) -> Step {
         let step = Step {
             id: self.next_step,
             delivery,

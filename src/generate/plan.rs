@@ -360,6 +360,14 @@ impl Delivery {
         }
     }
 
+    /// The step whose very bytes it sends, if it does.
+    pub fn copy_of(self) -> Option<u32> {
+        match self {
+            Delivery::Again { of, .. } | Delivery::Behind { of } => Some(of),
+            _ => None,
+        }
+    }
+
     /// The step whose idempotency key it has, if that is another one.
     pub fn key_of(self) -> Option<u32> {
         match self {

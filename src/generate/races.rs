@@ -91,14 +91,22 @@ pub(super) fn against(
         };
         let mut actions = vec![(action, delivery)];
         while actions.len() < LONGEST && rules.chance(GOES_ON) {
-            let Some(next) = rules.other(&mut draft.fresh) else {
+            let next = rules.other(&mut draft.fresh);
+            let Some(next) = next.filter(|action| !rules.is_the_same(action)) else {
                 break;
             };
             actions.push((next, Delivery::Once));
         }
         for (action, delivery) in actions {
-            let (step, _) = draft.take(prepared, action);
-            draft.left = draft.left.saturating_sub(1);
+            let recognised = delivery.copy_of().is_some()
+                && (prepared.model.rules[action.rule].idempotent).is_some();
+            let step = match recognised {
+                true => draft.repeat(prepared, first.clone(), delivery),
+                false => {
+                    draft.left = draft.left.saturating_sub(1);
+                    draft.take(prepared, action).0
+                }
+            };
             steps.push(Step {
                 delivery,
                 lane: lane(branch),
@@ -141,8 +149,15 @@ impl Rivals<'_> {
         if self.chance(TWICE) {
             return Some(twice);
         }
-        let rival = self.other(fresh);
+        let rival = self.other(fresh).filter(|action| !self.is_the_same(action));
         Some(rival.map_or(twice, |action| (action, Delivery::Once)))
+    }
+
+    /// Whether an action is that of the first step once more, of a rule whose requests have keys: without that key it is a
+    /// request that no client sends, with another's unique values.
+    fn is_the_same(&self, action: &Action) -> bool {
+        let rule = &self.prepared.model.rules[action.rule];
+        *action == self.first.action && rule.key().is_some()
     }
 
     /// Something else that is possible before the race, and to which it matters what comes first, if it is found.

@@ -10,7 +10,7 @@ use crate::model::oracle::Prediction;
 use crate::model::value::{Handle, KindId, Value};
 use crate::model::{By, Effect, Model};
 
-use super::plan::{Delivery, Effect as Reach, Plan, Step};
+use super::plan::{Effect as Reach, Plan, Step};
 
 /// What a rehearsed step was predicted to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,11 +163,8 @@ pub fn rehearse_step(model: &Model, mirror: &mut Mirror, step: &Step) -> Option<
 /// Whether a step is assumed to do what its action does. Of what nobody can know nothing is assumed; and what a server
 /// recognises as sent before it only answers.
 fn takes_effect(model: &Model, step: &Step) -> bool {
-    let again = matches!(
-        step.delivery,
-        Delivery::Again { .. } | Delivery::Behind { .. }
-    );
-    let recognised = again && model.rules[step.action.rule].idempotent.is_some();
+    let copied = step.delivery.copy_of().is_some();
+    let recognised = copied && model.rules[step.action.rule].idempotent.is_some();
     step.delivery.effect() == Reach::Told && !recognised
 }
 

@@ -484,7 +484,7 @@ pub fn lines(model: &Arc<Model>, start: &Mirror, plan: &Plan, run: &PlanRun, fen
                     let args = args.map(|(name, value)| (name.clone(), masks.json("", value)));
                     line.insert("with".into(), args.collect::<Map<_, _>>().into());
                 }
-                if let Delivery::Again { of, .. } | Delivery::Behind { of } = step.delivery {
+                if let Some(of) = step.delivery.copy_of() {
                     line.insert("again".into(), of.into());
                 }
                 if let Some(fault) = Fault::of(step.delivery) {

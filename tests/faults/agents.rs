@@ -103,6 +103,25 @@ fn without_a_slip_the_same_plans_hold() {
     }
 }
 
+/// Of two requests with one idempotency key that run at once, either may be the one that takes effect; and what another
+/// client sends with the same key is the same request.
+#[test]
+fn requests_with_one_key_may_run_at_once() {
+    let faults = [
+        "--races",
+        "--faults",
+        "network,key",
+        "--seeds",
+        "2000..2060",
+    ];
+    let held = service(None, &faults);
+    let told = flat(&held);
+    assert_eq!(held.status.code(), Some(0), "{told}");
+    for part in ["races; their branches", "swallowed ×", "twice ×"] {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+}
+
 /// What the case study says of each window: no sequence of requests shows it while all of them arrive, and nothing dies.
 #[test]
 fn the_windows_do_not_show_without_faults() {

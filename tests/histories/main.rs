@@ -30,6 +30,7 @@ fn good_histories_hold() {
         "register_made_meanwhile",
         "queue_good",
         "counter_good",
+        "orders_copy_first",
     ] {
         let (code, text) = judged(history);
         assert_eq!(code, 0, "{history}: {text}");
@@ -63,6 +64,10 @@ fn bad_histories_are_contradicted_and_it_is_said_why() {
         (
             "counter_failed",
             "the server failed: add was answered 500  (line 2)",
+        ),
+        (
+            "orders_bred",
+            "order answered what does not hold: the same request is answered in the same way",
         ),
     ] {
         let (code, text) = judged(history);

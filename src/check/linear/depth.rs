@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap as HashMap;
 
 use super::space::Space;
-use super::{Budget, Refutation, Trail, Trails, Used, Verdict, is_within, with};
+use super::{Budget, Operation, Refutation, Trail, Trails, Used, Verdict, is_within, with};
 
 /// Where a search stands.
 #[derive(Clone, Debug)]
@@ -158,7 +158,7 @@ impl Depth {
         };
         place.latest = place.latest.max(space.operations()[operation].start);
         while let Some(lost) = self.lost.get(place.spent)
-            && (place.latest > space.operations()[*lost].until() || has_used(place, *lost))
+            && is_past(space.operations(), place, *lost)
         {
             place.spent += 1;
         }
@@ -272,7 +272,7 @@ impl Depth {
         let operations = space.operations();
         let begun = self.lost[place.spent..].iter().copied();
         let begun = begun.take_while(move |lost| operations[*lost].start <= earliest);
-        begun.filter(|lost| place.latest <= operations[*lost].until() && !has_used(place, *lost))
+        begun.filter(move |lost| !is_past(operations, place, *lost))
     }
 
     fn is_done(&self, place: &Place, operation: usize) -> bool {
@@ -281,8 +281,9 @@ impl Depth {
     }
 }
 
-fn has_used(place: &Place, lost: usize) -> bool {
-    place.used.binary_search(&number(lost)).is_ok()
+/// Whether an operation without an answer has taken effect, or cannot any more.
+fn is_past(operations: &[Operation], place: &Place, lost: usize) -> bool {
+    place.latest > operations[lost].until() || place.used.binary_search(&number(lost)).is_ok()
 }
 
 fn number(position: usize) -> u32 {

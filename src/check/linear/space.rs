@@ -30,7 +30,8 @@ struct State {
 pub(super) struct Space<'a> {
     model: &'a Model,
     operations: &'a [Operation],
-    positions: HashMap<u32, usize>,
+    /// The operations that sent a request, by its number, where several did.
+    copies: HashMap<u32, Vec<usize>>,
     /// Operations of one class do the same in every state.
     classes: Vec<u32>,
     /// Operations that change nothing in any state, as their answers tell, and that no other one is sent again for.
@@ -47,21 +48,20 @@ impl<'a> Space<'a> {
             mirror: start.clone(),
             tainted: None,
         };
-        let acts = |op: &&Operation| matches!(op.deed, Deed::Act(_));
-        let positions: HashMap<u32, usize> = (operations.iter().enumerate())
-            .filter(|(_, op)| acts(op))
-            .map(|(index, op)| (op.id, index))
-            .collect();
+        let acts = |op: &Operation| matches!(op.deed, Deed::Act(_));
+        let mut copies: HashMap<u32, Vec<usize>> = HashMap::default();
+        for (index, op) in operations.iter().enumerate().filter(|(_, op)| acts(op)) {
+            copies.entry(op.request()).or_default().push(index);
+        }
+        copies.retain(|_, all| all.len() > 1);
         let mut pure: Vec<bool> = operations.iter().map(|op| is_pure(model, op)).collect();
-        for op in operations {
-            if let Some(first) = op.again.and_then(|of| positions.get(&of)) {
-                pure[*first] = false;
-            }
+        for copy in copies.values().flatten() {
+            pure[*copy] = false;
         }
         Space {
             model,
             operations,
-            positions,
+            copies,
             classes: classes(model, operations),
             pure,
             states: vec![state.clone()],
@@ -85,6 +85,34 @@ impl<'a> Space<'a> {
         self.pure[operation]
     }
 
+    /// The operations that send the same request as one, it among them, if others do.
+    fn copies_of(&self, operation: usize) -> &[usize] {
+        let copies = self.copies.get(&self.operations[operation].request());
+        copies.map_or(&[], Vec::as_slice)
+    }
+
+    /// What an operation's creations are named after: what came first goes by the name of the request, as it would if
+    /// nobody had sent it again, and what came then, if it is not recognised, by a name that is left.
+    fn name(&self, state: &State, operation: usize, rule: usize) -> u32 {
+        let op = &self.operations[operation];
+        let copies = self.copies_of(operation);
+        if copies.is_empty() || self.model.rules[rule].idempotent.is_none() {
+            return op.id;
+        }
+        let is_taken = |name: &u32| {
+            let mut kinds = self.model.kind_ids();
+            kinds.any(|kind| {
+                state
+                    .mirror
+                    .all(kind)
+                    .any(|(handle, _)| handle.step == *name)
+            })
+        };
+        let names = copies.iter().map(|copy| self.operations[*copy].id);
+        let mut names = [op.request()].into_iter().chain(names);
+        names.find(|name| !is_taken(name)).unwrap_or(op.id)
+    }
+
     /// Where an answered operation leads from a state; nothing if its answer does not fit. `done` tells which operations
     /// came before.
     pub fn observe(
@@ -93,10 +121,9 @@ impl<'a> Space<'a> {
         operation: usize,
         done: impl Fn(usize) -> bool,
     ) -> Option<u32> {
-        let op = &self.operations[operation];
-        if let Some(first) = op.again.and_then(|of| self.positions.get(&of).copied())
-            && done(first)
-            && let Some(fits) = self.recognise(state, first, operation)
+        let came_first = |copy: &&usize| **copy != operation && done(**copy);
+        if let Some(first) = self.copies_of(operation).iter().find(came_first)
+            && let Some(fits) = self.recognise(state, *first, operation)
         {
             return fits.then_some(state);
         }
@@ -246,7 +273,8 @@ impl<'a> Space<'a> {
             return Err(misfit(Vec::new()));
         };
         let which = (action.rule, outcome);
-        let applied = model.apply_named(&mut after.mirror, which, (op.id, Some(answer)), names);
+        let name = self.name(state, operation, action.rule);
+        let applied = model.apply_named(&mut after.mirror, which, (name, Some(answer)), names);
         let mut wrong = Vec::new();
         for (place, _) in &applied.not_learned {
             let (rule, place) = (rule.name.clone(), place.clone());
