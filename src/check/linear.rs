@@ -136,9 +136,10 @@ pub fn check(model: &Model, start: &Mirror, operations: &[Operation], bounds: &B
             operations[wrong].id
         ));
     }
-    let mut by_start: Vec<usize> = (0..operations.len()).collect();
-    by_start.sort_by_key(|index| (operations[*index].start, operations[*index].until()));
     let mut space = Space::new(model, start, operations);
+    let mut by_start: Vec<usize> = (0..operations.len()).collect();
+    by_start.retain(|index| !space.is_idle(*index));
+    by_start.sort_by_key(|index| (operations[*index].start, operations[*index].until()));
     // What ran by itself at the beginning has one order.
     let mut world = 0;
     let mut alone = 0;

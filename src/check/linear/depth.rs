@@ -23,11 +23,13 @@ struct Place {
     trail: Trail,
 }
 
-/// A place, and where it leads that was not looked at.
+/// A place, and what may be next there that was not looked at.
 struct Open {
     place: Place,
-    /// The operations that may be next, with the states that they lead to; the last one first.
-    next: Vec<(Next, u32)>,
+    /// The operations that may be next; the last one first.
+    next: Vec<Next>,
+    /// What one of them leads to.
+    states: Vec<(Next, u32)>,
 }
 
 #[derive(Clone, Copy)]
@@ -101,12 +103,17 @@ impl Depth {
             return Some(Verdict::Explained);
         }
         for _ in 0..patience {
-            let Some(open) = self.open.last_mut() else {
-                return Some(self.refuted(space));
-            };
-            let Some((next, state)) = open.next.pop() else {
-                self.open.pop();
-                continue;
+            let (open, (next, state)) = loop {
+                let Some(open) = self.open.last_mut() else {
+                    return Some(self.refuted(space));
+                };
+                if let Some(state) = open.states.pop() {
+                    break (open, state);
+                }
+                match open.next.pop() {
+                    Some(next) => self.look_at(space, next),
+                    None => drop(self.open.pop()),
+                }
             };
             let mut place = open.place.clone();
             place.state = state;
@@ -204,21 +211,43 @@ impl Depth {
             return false;
         }
         seen.push(place.used.clone());
-        let mut next = self.unanswered(space, &place, earliest);
-        for position in told {
-            let done = |other: usize| self.is_done(&place, other);
-            if let Some(state) = space.observe(place.state, self.told[position], done) {
-                next.push((Next::Told(position), state));
-            }
-        }
+        let mut next: Vec<Next> = self
+            .usable(space, &place, earliest)
+            .map(Next::Lost)
+            .collect();
+        next.extend(told.into_iter().map(Next::Told));
         // What began first is the likeliest to have come first, be it answered or not.
-        next.sort_by_key(|(next, _)| {
-            std::cmp::Reverse(space.operations()[self.operation(*next)].start)
-        });
+        next.sort_by_key(|next| std::cmp::Reverse(space.operations()[self.operation(*next)].start));
         if !next.is_empty() {
-            self.open.push(Open { place, next });
+            let states = Vec::new();
+            self.open.push(Open {
+                place,
+                next,
+                states,
+            });
         }
         false
+    }
+
+    /// Finds what an operation leads to that may be next in the place that was opened last.
+    fn look_at(&mut self, space: &mut Space<'_>, next: Next) {
+        let Some(Open { place, .. }) = self.open.last() else {
+            return;
+        };
+        let states: Vec<(Next, u32)> = match next {
+            Next::Told(position) => {
+                let done = |other: usize| self.is_done(place, other);
+                let state = space.observe(place.state, self.told[position], done);
+                state.map(|state| (next, state)).into_iter().collect()
+            }
+            Next::Lost(operation) => {
+                let states = space.suppose(place.state, operation);
+                states.iter().map(|state| (next, *state)).collect()
+            }
+        };
+        if let Some(open) = self.open.last_mut() {
+            open.states = states;
+        }
     }
 
     fn operation(&self, next: Next) -> usize {
@@ -226,18 +255,6 @@ impl Depth {
             Next::Told(position) => self.told[position],
             Next::Lost(operation) => operation,
         }
-    }
-
-    /// The operations without an answer that may be next, with the states that they lead to.
-    fn unanswered(&self, space: &mut Space<'_>, place: &Place, earliest: u64) -> Vec<(Next, u32)> {
-        let mut next = Vec::new();
-        let usable: Vec<usize> = self.usable(space, place, earliest).collect();
-        for operation in usable {
-            for state in space.suppose(place.state, operation).iter() {
-                next.push((Next::Lost(operation), *state));
-            }
-        }
-        next
     }
 
     /// The answered operations that may be next, and when the first of what is left ended.

@@ -16,7 +16,7 @@ use crate::model::expression::{EvalError, Expression, Names, Scope};
 use crate::model::mirror::Mirror;
 use crate::model::oracle::{Answer, bind_answer};
 use crate::model::value::{Handle, Value};
-use crate::model::{Idempotence, Invariant, Mode, Model};
+use crate::model::{Idempotence, Invariant, Mode, Model, Statuses};
 
 /// A state of the server as the rules have it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,8 @@ pub(super) struct Space<'a> {
     classes: Vec<u32>,
     /// Operations that change nothing in any state, as their answers tell, and that no other one is sent again for.
     pure: Vec<bool>,
+    /// The invariants of the mirror alone.
+    watched: Vec<&'a Invariant>,
     states: Vec<State>,
     numbers: HashMap<State, u32>,
     observed: HashMap<(u32, u32), Option<u32>>,
@@ -64,11 +66,19 @@ impl<'a> Space<'a> {
             copies,
             classes: classes(model, operations),
             pure,
+            watched: (model.invariants.iter())
+                .filter(|invariant| invariant.read.is_none() && invariant.mode == Mode::Always)
+                .collect(),
             states: vec![state.clone()],
             numbers: [(state, 0)].into_iter().collect(),
             observed: HashMap::default(),
             supposed: HashMap::default(),
         }
+    }
+
+    /// Whether it is all the same when, or whether, an operation took effect: it has no answer, and changes nothing.
+    pub fn is_idle(&self, operation: usize) -> bool {
+        self.operations[operation].answer.is_none() && self.pure[operation]
     }
 
     pub fn operations(&self) -> &'a [Operation] {
@@ -132,7 +142,10 @@ impl<'a> Space<'a> {
             return *known;
         }
         let after = self.look(state, operation).ok();
-        let after = after.map(|after| self.number(after));
+        let after = after.map(|after| match self.pure[operation] {
+            true => state,
+            false => self.number(after),
+        });
         self.observed.insert(key, after);
         after
     }
@@ -169,15 +182,33 @@ impl<'a> Space<'a> {
 
     /// Why an operation's answer does not fit in a state.
     pub fn misfit(&self, state: u32, operation: usize) -> Misfit {
-        match self.look(state, operation) {
-            Err(misfit) => misfit,
+        let op = &self.operations[operation];
+        let looked = self.look(state, operation);
+        let fits = looked.is_ok();
+        let wrong = match looked {
+            Err(wrong) => wrong.iter().map(Wrong::in_words).collect(),
             // It fits by itself: it is not answered as the request that it repeats was.
-            Ok(_) => Misfit {
-                operation,
-                expected: Vec::new(),
-                observed: self.status(operation),
-                wrong: vec!["the same request is answered in the same way".to_owned()],
-            },
+            Ok(_) => vec!["the same request is answered in the same way".to_owned()],
+        };
+        let expected = match &op.deed {
+            Deed::Act(action) if !fits => {
+                let mirror = self.mirror(state);
+                let action = &as_known(mirror, action);
+                let rule = &self.model.rules[action.rule];
+                let statuses = |outcome| self.model.statuses(action.rule, outcome).to_string();
+                let prediction = self.model.predict(mirror, action, op.answer.as_ref());
+                let outcomes = prediction.outcomes.into_iter();
+                outcomes
+                    .map(|outcome| (outcome.name(rule), statuses(outcome)))
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        Misfit {
+            operation,
+            expected,
+            observed: self.status(operation),
+            wrong,
         }
     }
 
@@ -187,12 +218,11 @@ impl<'a> Space<'a> {
     }
 
     fn number(&mut self, state: State) -> u32 {
-        if let Some(number) = self.numbers.get(&state) {
-            return *number;
+        let next = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(state.clone()).or_insert(next);
+        if number == next {
+            self.states.push(state);
         }
-        let number = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
-        self.states.push(state.clone());
-        self.numbers.insert(state, number);
         number
     }
 
@@ -216,8 +246,8 @@ impl<'a> Space<'a> {
         Some((one.status, &one.body) == (two.status, &two.body))
     }
 
-    /// The state after an answered operation, or why its answer does not fit.
-    fn look(&self, state: u32, operation: usize) -> Result<State, Misfit> {
+    /// The state after an answered operation, or what is wrong with its answer.
+    fn look(&self, state: u32, operation: usize) -> Result<State, Vec<Wrong<'a>>> {
         let state = &self.states[state as usize];
         let op = &self.operations[operation];
         let Some(answer) = &op.answer else {
@@ -227,15 +257,7 @@ impl<'a> Space<'a> {
             Deed::Act(action) => self.act(state, operation, action, answer),
             Deed::Read { invariant, entity } => {
                 let wrong = self.read(state, (*invariant, *entity), answer);
-                match wrong {
-                    None => Ok(state.clone()),
-                    Some(wrong) => Err(Misfit {
-                        operation,
-                        expected: Vec::new(),
-                        observed: answer.status,
-                        wrong: vec![wrong],
-                    }),
-                }
+                wrong.map_or_else(|| Ok(state.clone()), |wrong| Err(vec![wrong]))
             }
         }
     }
@@ -246,7 +268,7 @@ impl<'a> Space<'a> {
         operation: usize,
         action: &Action,
         answer: &Answer,
-    ) -> Result<State, Misfit> {
+    ) -> Result<State, Vec<Wrong<'a>>> {
         let (model, op) = (self.model, &self.operations[operation]);
         let mut after = state.clone();
         if let Some(tainted) = &state.tainted {
@@ -261,24 +283,15 @@ impl<'a> Space<'a> {
         let (prediction, names) = model.predict_named(&state.mirror, action, Some(answer));
         let fits = |outcome: &&Outcome| model.statuses(action.rule, **outcome).allow(answer.status);
         let fitting: Vec<Outcome> = prediction.outcomes.iter().filter(fits).copied().collect();
-        let misfit = |wrong| Misfit {
-            operation,
-            expected: (prediction.outcomes.iter())
-                .map(|o| (o.name(rule), model.statuses(action.rule, *o).to_string()))
-                .collect(),
-            observed: answer.status,
-            wrong,
-        };
         let Some(outcome) = choose(model, &state.mirror, action, &fitting, answer) else {
-            return Err(misfit(Vec::new()));
+            return Err(Vec::new());
         };
         let which = (action.rule, outcome);
         let name = self.name(state, operation, action.rule);
         let applied = model.apply_named(&mut after.mirror, which, (name, Some(answer)), names);
         let mut wrong = Vec::new();
-        for (place, _) in &applied.not_learned {
-            let (rule, place) = (rule.name.clone(), place.clone());
-            wrong.push(CheckId::Answer { rule, place }.to_string());
+        for (place, _) in applied.not_learned {
+            wrong.push(Wrong::Missing(&rule.name, place));
         }
         let names = applied.names;
         // What a secret was is not in a recording, so that what is claimed of it cannot be judged.
@@ -286,8 +299,7 @@ impl<'a> Space<'a> {
         for check in model.checks(action.rule, outcome) {
             let judged = !(masked && check.that.uses.answer);
             if judged && self.is_untrue(&check.that, (&state.mirror, &after.mirror), &names) {
-                let (rule, check) = (rule.name.clone(), check.name.to_string());
-                wrong.push(CheckId::Returns { rule, check }.to_string());
+                wrong.push(Wrong::Returns(&rule.name, &check.name));
             }
         }
         if model.statuses(action.rule, outcome).is_any() {
@@ -301,7 +313,7 @@ impl<'a> Space<'a> {
         self.invariants(state, &after, step, &mut wrong);
         match wrong.is_empty() {
             true => Ok(after),
-            false => Err(misfit(wrong)),
+            false => Err(wrong),
         }
     }
 
@@ -311,15 +323,14 @@ impl<'a> Space<'a> {
         before: &State,
         after: &State,
         step: impl Fn() -> Value,
-        wrong: &mut Vec<String>,
+        wrong: &mut Vec<Wrong<'a>>,
     ) {
+        if self.watched.is_empty() {
+            return;
+        }
         let changed = before.mirror != after.mirror;
-        for invariant in &self.model.invariants {
-            let about_the_step = invariant.claim.uses.variables.contains("step");
-            if invariant.read.is_some()
-                || invariant.mode != Mode::Always
-                || !changed && !about_the_step
-            {
+        for invariant in &self.watched {
+            if !changed && !invariant.claim.uses.variables.contains("step") {
                 continue;
             }
             let entities: Vec<Option<Handle>> = match &invariant.each {
@@ -337,11 +348,7 @@ impl<'a> Space<'a> {
                 }
                 (self.model).bind_lets(&mut names, &after.mirror, &invariant.lets);
                 if self.is_untrue(&invariant.claim, (&before.mirror, &after.mirror), &names) {
-                    wrong.push(format!(
-                        "{}: {}",
-                        invariant.name,
-                        one_line(&invariant.claim.source)
-                    ));
+                    wrong.push(Wrong::Broken(invariant));
                 }
             }
         }
@@ -353,7 +360,7 @@ impl<'a> Space<'a> {
         state: &State,
         (invariant, entity): (usize, Option<Handle>),
         answer: &Answer,
-    ) -> Option<String> {
+    ) -> Option<Wrong<'a>> {
         let invariant = &self.model.invariants[invariant];
         let mut names = names_of(invariant, entity);
         let there = entity.is_none_or(|entity| state.mirror.is_live(entity));
@@ -370,7 +377,7 @@ impl<'a> Space<'a> {
         bind_answer(&mut names, Some(answer));
         (self.model).bind_lets(&mut names, &state.mirror, &invariant.lets);
         let untrue = self.is_untrue(&invariant.claim, (&state.mirror, &state.mirror), &names);
-        untrue.then(|| format!("{}: {}", invariant.name, one_line(&invariant.claim.source)))
+        untrue.then_some(Wrong::Broken(invariant))
     }
 
     fn applies(&self, invariant: &Invariant, mirror: &Mirror, names: &Names) -> bool {
@@ -393,6 +400,34 @@ impl<'a> Space<'a> {
             claim.eval_bool(&scope),
             Ok(false) | Err(EvalError::Failed(_))
         )
+    }
+}
+
+/// What is wrong with an answer. Put in words only where somebody asks: most of what is looked at does not fit.
+enum Wrong<'a> {
+    /// A rule's answer does not give what stands in this place.
+    Missing(&'a str, String),
+    /// What a rule says of its answer, by name, does not hold.
+    Returns(&'a str, &'a str),
+    /// An invariant does not hold.
+    Broken(&'a Invariant),
+}
+
+impl Wrong<'_> {
+    fn in_words(&self) -> String {
+        match self {
+            Wrong::Missing(rule, place) => {
+                let (rule, place) = ((*rule).to_owned(), place.clone());
+                CheckId::Answer { rule, place }.to_string()
+            }
+            Wrong::Returns(rule, check) => {
+                let (rule, check) = ((*rule).to_owned(), (*check).to_owned());
+                CheckId::Returns { rule, check }.to_string()
+            }
+            Wrong::Broken(invariant) => {
+                format!("{}: {}", invariant.name, one_line(&invariant.claim.source))
+            }
+        }
     }
 }
 
@@ -449,16 +484,17 @@ fn as_known<'a>(mirror: &Mirror, action: &'a Action) -> Cow<'a, Action> {
 
 /// Whether no outcome that an operation may have had changes anything.
 fn is_pure(model: &Model, op: &Operation) -> bool {
-    let (Deed::Act(action), Some(answer)) = (&op.deed, &op.answer) else {
-        return op.answer.is_some();
+    let Deed::Act(action) = &op.deed else {
+        return true;
     };
     let rule = &model.rules[action.rule];
     let successes = rule.successes.iter().map(|s| (&s.statuses, &s.effects));
     let refusals = rule.requires.iter().map(|r| (&r.statuses, &r.effects));
     let mut effective = successes.chain(refusals);
-    !effective.any(|(statuses, effects)| {
-        statuses.allow(answer.status) && (statuses.is_any() || !effects.is_empty())
-    })
+    let may_be =
+        |statuses: &Statuses| (op.answer.as_ref()).is_none_or(|a| statuses.allow(a.status));
+    !effective
+        .any(|(statuses, effects)| may_be(statuses) && (statuses.is_any() || !effects.is_empty()))
 }
 
 /// Which operations do the same in every state: those that ask the same, are answered the same, and name nothing.
