@@ -1,18 +1,21 @@
 //! Driving: requests a second of `gainsay run` against the demo server, beside a bare reqwest loop that sends the same
-//! recorded requests to the same server, in turns within one run. `cargo bench --bench driving`
+//! recorded requests to the same server, in turns within one run; and how far apart the branches of a race begin.
+//! `cargo bench --bench driving`
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gainsay::demo::deep_sci_fi as demo;
 use gainsay::drive::history::Request;
 use gainsay::drive::{Client, Limits};
-use gainsay::generate::{Generator, Options};
+use gainsay::generate::{Generator, Options, Races, Step};
 use gainsay::model::Model;
 use gainsay::run::{Reads, Runner};
 
 const PLANS: u64 = 12;
 const TURNS: usize = 5;
+const BRANCHES: u8 = 4;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -27,6 +30,57 @@ fn main() {
         let (gainsay, bare, ratio) = runtime.block_on(compare(jobs));
         println!("| {jobs} | {gainsay:.0} | {bare:.0} | {ratio:.2} |");
     }
+    let spreads = runtime.block_on(spreads());
+    println!(
+        "\n{} races of {BRANCHES} branches: the first and the last were released within {} µs of each other (median; {} µs \
+         nine times of ten).",
+        spreads.len(),
+        spreads[spreads.len() / 2],
+        spreads[spreads.len() * 9 / 10]
+    );
+}
+
+/// How many microseconds after the first branch of a race the last one was released, in order, of races of as many branches
+/// as that.
+async fn spreads() -> Vec<u128> {
+    let model = Arc::new(Model::load("models/deep-sci-fi.yaml".as_ref()).expect("the model"));
+    let races = Races {
+        permille: 600,
+        width: BRANCHES,
+    };
+    let options = Options {
+        races,
+        ..Options::default()
+    };
+    let generator = Generator::new(model.clone(), options);
+    let server = demo::serve(demo::Config::default())
+        .await
+        .expect("the demo server");
+    let runner = runner(&model, &server.url(), &generator);
+    let mut spreads = Vec::new();
+    for seed in 0..PLANS {
+        let mut plan = generator.plan(seed);
+        for race in plan
+            .steps
+            .chunk_by_mut(|a, b| a.race().is_some() && a.race() == b.race())
+        {
+            let branches: BTreeSet<_> = race.iter().map(|step| step.lane).collect();
+            if branches.len() != usize::from(BRANCHES) {
+                race.iter_mut().for_each(Step::leave_race);
+            }
+        }
+        let run = runner.run(&plan, Reads::None, false).await;
+        spreads.extend(run.spreads.iter().map(Duration::as_micros));
+    }
+    server.stop().await;
+    spreads.sort_unstable();
+    spreads
+}
+
+fn runner(model: &Arc<Model>, url: &str, generator: &Generator) -> Runner {
+    let tolerate = model.tolerate.clone();
+    let client = Client::new(url, vec![], Limits::default(), tolerate, false);
+    Runner::new(model.clone(), client.expect("a client"), generator.start())
 }
 
 async fn compare(jobs: usize) -> (f64, f64, f64) {
@@ -38,15 +92,7 @@ async fn compare(jobs: usize) -> (f64, f64, f64) {
         let server = demo::serve(demo::Config::default())
             .await
             .expect("the demo server");
-        let client = Client::new(
-            &server.url(),
-            vec![],
-            Limits::default(),
-            model.tolerate.clone(),
-            false,
-        )
-        .expect("a client");
-        let runner = Runner::new(model.clone(), client, generator.start());
+        let runner = runner(&model, &server.url(), &generator);
         let (recorded, ours) = drive(&generator, &runner, jobs).await;
         let requests: usize = recorded.iter().map(Vec::len).sum();
         let theirs = bare(&server.url(), recorded, jobs).await;

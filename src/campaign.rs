@@ -168,8 +168,8 @@ pub async fn campaign(
     let sent_before = runner.client().sent();
     let mut report = Report {
         plans_asked: options.seeds.end.saturating_sub(options.seeds.start),
-        coverage: Coverage::new(generator.model()),
-        access: Access::new(generator.model()),
+        coverage: Coverage::new(generator.model(), generator.left_out()),
+        access: Access::new(generator.model(), generator.left_out()),
         ..Report::default()
     };
     let mut seeds = options.seeds.clone();

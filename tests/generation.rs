@@ -24,7 +24,7 @@ fn covered(generator: &Generator, plan: &Plan, coverage: &mut Coverage) {
 /// The outcomes that these seeds' plans do not reach.
 fn missed(generator: &Generator, seeds: std::ops::Range<u64>) -> Vec<String> {
     let model = generator.model();
-    let mut coverage = Coverage::new(model);
+    let mut coverage = Coverage::new(model, &[]);
     for seed in seeds {
         covered(generator, &generator.plan(seed), &mut coverage);
     }
@@ -138,5 +138,9 @@ fn accounts_take_the_place_of_the_set_up() {
     assert_eq!(plan.steps.len(), generator.steps());
     let given = |actor: Actor| actor.handle().is_some_and(|handle| handle.step == 0);
     assert!(plan.steps.iter().any(|step| given(step.action.actor)));
-    covered(&generator, &plan, &mut Coverage::new(generator.model()));
+    covered(
+        &generator,
+        &plan,
+        &mut Coverage::new(generator.model(), &[]),
+    );
 }

@@ -8,6 +8,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use gainsay::campaign::{Options, Progress, Report, campaign};
 use gainsay::check::Identity;
 use gainsay::drive::{Client, Limits};
@@ -212,9 +214,19 @@ async fn leave(
         .find(|(_, of, _)| Some(*of) == before);
     let sid = sid.map(|(sid, ..)| sid.clone());
     room.items.push((id.clone(), who, text));
+    // What it was asked with, it says again, in another form.
+    let asked = headers
+        .get(COOKIE)
+        .and_then(|cookies| cookies.to_str().ok());
+    let asked = asked.and_then(|cookies| cookies.split("sid=").nth(1));
+    let asked = STANDARD.encode(
+        asked
+            .and_then(|sid| sid.split(';').next())
+            .unwrap_or_default(),
+    );
     let answer = match server.slip {
         Slip::NamesTheOneBefore => json!({ "id": id, "before": sid }),
-        _ => json!({ "id": id }),
+        _ => json!({ "id": id, "asked": asked }),
     };
     (StatusCode::CREATED, Json(answer)).into_response()
 }
@@ -373,6 +385,9 @@ async fn no_output_shows_a_cookie() {
         assert!(room.sids.len() > 50);
         for (sid, ..) in &room.sids {
             assert!(!shown.contains(sid.as_str()), "{slip:?}: {sid}");
+            let encoded = STANDARD_NO_PAD.encode(sid);
+            let core = &encoded[..encoded.len() - 1];
+            assert!(!shown.contains(core), "{slip:?}: {sid} as {core}");
         }
     }
 }

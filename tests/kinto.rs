@@ -83,6 +83,8 @@ fn the_model_holds_over_25_seeds() {
         "{} steps",
         outcome.report.steps
     );
+    let (all, tried) = outcome.report.access.totals();
+    assert!(tried * 100 >= all * 95, "{tried} of {all} pairs were tried");
 }
 
 /// But for malformed requests: lists within lists, 10,000 deep, make it fail.

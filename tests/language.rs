@@ -59,7 +59,7 @@ fn derived(model: &Model, mirror: &Mirror, of: Handle, field: &str) -> Value {
 fn derived_fields_follow_the_mirror_that_is_read() {
     let model = model();
     let generator = Generator::new(model.clone(), Options::default());
-    let mut coverage = Coverage::new(&model);
+    let mut coverage = Coverage::new(&model, &[]);
     let mut mirror = generator.start();
     let mut before: Vec<(Mirror, Handle, i64)> = Vec::new();
     for step in generator.plan(0).all() {

@@ -116,11 +116,13 @@ impl Cell {
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     rules: Vec<BTreeMap<Identity, Cell>>,
+    /// The rules of which only what was tried counts.
+    left_out: Vec<bool>,
 }
 
 impl Access {
-    /// Nothing tried yet.
-    pub fn new(model: &Model) -> Access {
+    /// Nothing tried yet; rules that are left out, if any, are not expected to be.
+    pub fn new(model: &Model, left_out: &[bool]) -> Access {
         let cells = |rule: &Rule| {
             let all = Identity::ALL.into_iter();
             let apply = all.filter(|identity| identity.can_try(model, rule));
@@ -128,6 +130,7 @@ impl Access {
         };
         Access {
             rules: model.rules.iter().map(cells).collect(),
+            left_out: left_out.to_vec(),
         }
     }
 
@@ -170,17 +173,22 @@ impl Access {
         }
     }
 
-    /// What came of a rule, identity by identity; only those that can try it.
+    /// What came of a rule, identity by identity; only those that can try it, and of a rule that is left out only those that
+    /// did.
     pub fn of(&self, rule: usize) -> impl Iterator<Item = (Identity, Cell)> {
         let cells = self.rules.get(rule).into_iter().flatten();
-        cells.map(|(identity, cell)| (*identity, *cell))
+        let left_out = self.left_out.get(rule).copied().unwrap_or(false);
+        cells
+            .map(|(identity, cell)| (*identity, *cell))
+            .filter(move |(_, cell)| cell.tried() || !left_out)
     }
 
     /// How many cells there are, and how many were tried.
     pub fn totals(&self) -> (usize, usize) {
-        let cells = self.rules.iter().flat_map(BTreeMap::values);
-        let tried = cells.clone().filter(|cell| cell.tried()).count();
-        (cells.count(), tried)
+        let cells = (0..self.rules.len()).flat_map(|rule| self.of(rule));
+        cells.fold((0, 0), |(all, tried), (_, cell)| {
+            (all + 1, tried + usize::from(cell.tried()))
+        })
     }
 }
 

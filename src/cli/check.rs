@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let generator = Generator::new(model.clone(), options);
     let seeds = arguments.plans.seeds();
     let plans = seeds.end - seeds.start;
-    let mut coverage = Coverage::new(&model);
+    let mut coverage = Coverage::new(&model, generator.left_out());
     let mut steps = 0u64;
     let mut ever = vec![false; model.kinds.len()];
     let began = Instant::now();

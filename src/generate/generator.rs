@@ -92,6 +92,8 @@ pub(super) struct Prepared {
     pub invalid: Vec<Vec<Vec<Value>>>,
     /// Which rules may be goals.
     pub allowed: Vec<bool>,
+    /// The rules that somebody left out.
+    pub left_out: Vec<bool>,
     /// Which rules must not be tried at all, not even on the way to others.
     pub barred: Vec<bool>,
     /// Every outcome of every rule, in the order of the file; after them, in the same order, the ways of outcomes that
@@ -165,6 +167,11 @@ impl Generator {
             prepared: Arc::new(prepared),
             rounds: Arc::default(),
         }
+    }
+
+    /// The rules, by their positions, that the options leave out. What others need of them is done all the same.
+    pub fn left_out(&self) -> &[bool] {
+        &self.prepared.left_out
     }
 
     /// The model that plans are made of.
@@ -330,14 +337,13 @@ impl Prepared {
                 .iter()
                 .any(|n| *n == rule.name || rule.tags.contains(n))
         };
-        let allowed = model
-            .rules
-            .iter()
-            .map(|rule| {
-                (options.only.is_empty() || matches(rule, &options.only))
-                    && !matches(rule, &options.skip)
-                    && rule.weight > 0
-            })
+        let left_out = |rule: &Rule| {
+            !options.only.is_empty() && !matches(rule, &options.only)
+                || matches(rule, &options.skip)
+        };
+        let left_out: Vec<bool> = model.rules.iter().map(left_out).collect();
+        let allowed = (model.rules.iter().zip(&left_out))
+            .map(|(rule, left_out)| !left_out && rule.weight > 0)
             .collect();
         let barred = model
             .rules
@@ -402,6 +408,7 @@ impl Prepared {
             drawers,
             invalid,
             allowed,
+            left_out,
             barred,
             goals,
             starts,

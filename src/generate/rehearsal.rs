@@ -31,11 +31,13 @@ pub struct Coverage {
     /// Where the counts of each rule begin.
     starts: Arc<Vec<usize>>,
     counts: Vec<u64>,
+    /// The rules of which only what was reached counts.
+    left_out: Arc<[bool]>,
 }
 
 impl Coverage {
-    /// Nothing reached yet.
-    pub fn new(model: &Model) -> Coverage {
+    /// Nothing reached yet; rules that are left out, if any, are not expected to be.
+    pub fn new(model: &Model, left_out: &[bool]) -> Coverage {
         let outcomes: Vec<Vec<Outcome>> = model.rules.iter().map(|r| r.outcomes(model)).collect();
         let mut starts = Vec::with_capacity(outcomes.len());
         let mut total = 0;
@@ -47,6 +49,7 @@ impl Coverage {
             outcomes: Arc::new(outcomes),
             starts: Arc::new(starts),
             counts: vec![0; total],
+            left_out: left_out.into(),
         }
     }
 
@@ -70,19 +73,26 @@ impl Coverage {
         self.outcomes.get(rule).map_or(&[], Vec::as_slice)
     }
 
-    /// The outcomes of a rule, and how often each was reached.
+    /// The outcomes of a rule, and how often each was reached. Of one that is left out only those that were.
     pub fn of(&self, rule: usize) -> impl Iterator<Item = (Outcome, u64)> + '_ {
         let start = self.starts.get(rule).copied().unwrap_or(0);
-        self.outcomes(rule)
-            .iter()
-            .copied()
-            .zip(self.counts[start..].iter().copied())
+        let left_out = self.is_left_out(rule);
+        let all = self.outcomes(rule).iter().copied();
+        all.zip(self.counts[start..].iter().copied())
+            .filter(move |(_, count)| *count > 0 || !left_out)
+    }
+
+    /// Whether somebody left a rule out.
+    pub fn is_left_out(&self, rule: usize) -> bool {
+        self.left_out.get(rule).copied().unwrap_or(false)
     }
 
     /// How many outcomes there are, and how many of them were reached.
     pub fn totals(&self) -> (usize, usize) {
-        let reached = self.counts.iter().filter(|count| **count > 0).count();
-        (self.counts.len(), reached)
+        let all = (0..self.starts.len()).flat_map(|rule| self.of(rule));
+        all.fold((0, 0), |(all, reached), (_, count)| {
+            (all + 1, reached + usize::from(count > 0))
+        })
     }
 }
 

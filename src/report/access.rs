@@ -38,7 +38,12 @@ pub fn access(model: &Model, access: &Access, style: Style) -> String {
     }
     out.push_str(&style.bold(&line));
     out.push('\n');
-    for (rule, row) in model.rules.iter().zip(&rows) {
+    for (rule, row) in model
+        .rules
+        .iter()
+        .zip(&rows)
+        .filter(|(_, row)| !row.is_empty())
+    {
         out.push_str(&format!("  {:first$}", inert(&rule.name)));
         for (identity, width) in columns.iter().zip(&widths) {
             let cell = format!("  {:>width$}", text(row, *identity));

@@ -650,7 +650,12 @@ impl Masks {
         for told in ran.iter().flat_map(|(_, run)| run.jars.told()) {
             if told.value.len() >= SHORTEST {
                 let mask = mask(model, told.whose, &told.what);
-                table.entry(told.value.clone()).or_insert(mask);
+                for form in disguises::all(&told.value)
+                    .into_iter()
+                    .chain([told.value.clone()])
+                {
+                    table.entry(form).or_insert_with(|| mask.clone());
+                }
             }
         }
         let mut table: Vec<(String, String)> = table.into_iter().collect();

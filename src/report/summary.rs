@@ -179,8 +179,15 @@ fn outcomes(model: &Model, s: &Summary, style: Style) -> String {
             }
         }
         let all = reached.len() + never.len();
-        let share = format!("{}/{all}", reached.len());
+        let mut share = format!("{}/{all}", reached.len());
         let mut text = reached.join(" · ");
+        if s.coverage.is_left_out(index) {
+            share.clear();
+            text = match reached.is_empty() {
+                true => style.dim("left out"),
+                false => format!("{} {text}", style.dim("left out, but others needed it:")),
+            };
+        }
         if !never.is_empty() {
             let lead = if text.is_empty() { "" } else { " · " };
             text.push_str(&format!(
@@ -290,7 +297,7 @@ fn warnings(model: &Model, s: &Summary) -> Vec<String> {
         return out;
     }
     let failed: Vec<_> = (0..model.rules.len())
-        .filter(|rule| !succeeded(*rule))
+        .filter(|rule| !succeeded(*rule) && !s.coverage.is_left_out(*rule))
         .map(|rule| model.rules[rule].name.as_str())
         .collect();
     if !failed.is_empty() {
@@ -343,7 +350,7 @@ mod tests {
             steps: 8_214,
             requests: 21_340,
             elapsed: Duration::from_millis(41_200),
-            coverage: Coverage::new(model),
+            coverage: Coverage::new(model, &[]),
             access: (12, 9),
             tidied: None,
             skipped_steps: 0,
@@ -397,6 +404,35 @@ mod tests {
                 width: 80
             }
         ));
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_missed() {
+        let model = model();
+        let mut left_out = vec![true; model.rules.len()];
+        left_out[0] = false;
+        let mut s = nothing_yet(&model);
+        s.coverage = Coverage::new(&model, &left_out);
+        for (rule, outcome) in [(0, Outcome::Ok(0)), (1, Outcome::Unauthenticated)] {
+            s.coverage.count(rule, outcome);
+        }
+        let mine = model.rules[0].outcomes(&model).len();
+        assert_eq!(s.coverage.totals(), (mine + 1, 2));
+        let text = summary(&model, &s, Style::PLAIN);
+        for (words, rule) in [
+            (format!("2 of {} outcomes were reached.", mine + 1), None),
+            (
+                "left out, but others needed it: unauthenticated ×1".to_owned(),
+                Some(1),
+            ),
+            ("left out".to_owned(), Some(2)),
+        ] {
+            let of = rule.map_or("", |rule: usize| model.rules[rule].name.as_str());
+            let mut lines = text.lines();
+            let said = lines.any(|line| line.trim().starts_with(of) && line.ends_with(&words));
+            assert!(said, "no {words} in {text}");
+        }
+        assert!(!text.contains("Never succeeded"), "{text}");
     }
 
     #[test]
