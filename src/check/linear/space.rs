@@ -132,9 +132,8 @@ impl<'a> Space<'a> {
         done: impl Fn(usize) -> bool,
     ) -> Option<u32> {
         let came_first = |copy: &&usize| **copy != operation && done(**copy);
-        if let Some(first) = self.copies_of(operation).iter().find(came_first)
-            && let Some(fits) = self.recognise(state, *first, operation)
-        {
+        let mut first = self.copies_of(operation).iter().filter(came_first);
+        if let Some(fits) = first.find_map(|first| self.recognise(state, *first, operation)) {
             return fits.then_some(state);
         }
         let key = (state, self.classes[operation]);
