@@ -1,5 +1,6 @@
 //! The judge of one run of a plan: keeps the mirror, says what to expect and what to read, and finds violations.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -637,18 +638,18 @@ impl Judge {
         if definition.idempotent.is_some() && outcome.is_ok() {
             // Whichever came first, what it made goes by the name of the request; what another one made all the same goes by
             // the name that is left.
-            named = match self.answered.get(&request) {
-                None => again.unwrap_or(request),
-                Some(first) if step == request => first.to,
-                Some(_) => named,
-            };
-            let (answer, to) = (answer.clone(), step);
-            let first = Answered {
-                outcome,
-                answer,
-                to,
-            };
-            self.answered.entry(request).or_insert(first);
+            match self.answered.entry(request) {
+                Entry::Vacant(first) => {
+                    named = again.unwrap_or(request);
+                    first.insert(Answered {
+                        outcome,
+                        answer: answer.clone(),
+                        to: step,
+                    });
+                }
+                Entry::Occupied(first) if step == request => named = first.get().to,
+                Entry::Occupied(_) => {}
+            }
         }
         let applied = model.apply(&mut self.mirror, action, outcome, named, Some(&answer));
         self.guard(&applied.touched);

@@ -276,7 +276,7 @@ impl Client {
             // Of `Bearer …` the token, too.
             let parts = value.split_whitespace().chain([value.as_str()]);
             for part in parts.filter(|part| part.len() >= disguises::SHORTEST) {
-                let all = disguises::all(part).into_iter().chain([part.to_owned()]);
+                let all = disguises::with_itself(part);
                 forms.extend(all.map(|form| (form, format!("‹{name}›"))));
             }
         }

@@ -71,6 +71,11 @@ pub(crate) fn all(text: &str) -> Vec<String> {
     all
 }
 
+/// A text, and everything that it may look like.
+pub(crate) fn with_itself(text: &str) -> impl Iterator<Item = String> {
+    all(text).into_iter().chain([text.to_owned()])
+}
+
 /// `%2F` as `%2f`.
 fn lower_case_hex(encoded: &str) -> String {
     let mut pieces = encoded.split('%');

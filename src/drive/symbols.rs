@@ -265,13 +265,12 @@ impl Symbols {
 
     /// Adds a text that must not be shown, such as an account's password.
     pub fn hide(&mut self, raw: &str, symbol: &str) {
-        let forms = disguises::all(raw);
-        for form in forms.iter().map(String::as_str).chain([raw]) {
-            if !form.is_empty() && !self.table.iter().any(|(known, _)| known == form) {
+        for form in disguises::with_itself(raw) {
+            if !form.is_empty() && !self.table.iter().any(|(known, _)| *known == form) {
                 let at = self
                     .table
                     .partition_point(|(known, _)| known.len() > form.len());
-                self.table.insert(at, (form.to_owned(), symbol.to_owned()));
+                self.table.insert(at, (form, symbol.to_owned()));
             }
         }
     }

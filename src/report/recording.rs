@@ -638,10 +638,9 @@ impl Masks {
                                 true => another(text, table.len()),
                                 false => mask(model, handle, &field.name),
                             };
-                            for form in disguises::all(text) {
+                            for form in disguises::with_itself(text) {
                                 table.entry(form).or_insert_with(|| mask.clone());
                             }
-                            table.insert(text.to_owned(), mask);
                         });
                     }
                 }
@@ -650,10 +649,7 @@ impl Masks {
         for told in ran.iter().flat_map(|(_, run)| run.jars.told()) {
             if told.value.len() >= SHORTEST {
                 let mask = mask(model, told.whose, &told.what);
-                for form in disguises::all(&told.value)
-                    .into_iter()
-                    .chain([told.value.clone()])
-                {
+                for form in disguises::with_itself(&told.value) {
                     table.entry(form).or_insert_with(|| mask.clone());
                 }
             }
