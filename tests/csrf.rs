@@ -19,6 +19,7 @@ use gainsay::run::Runner;
 /// A board for whoever is logged in. How its tokens go is for the test to say.
 const MODEL: &str = r#"
 model: board
+defaults: { csrf: 418 }
 entities:
   session:
     fields: { id: string }
@@ -75,6 +76,15 @@ impl Way {
     }
 }
 
+/// What a server forgets of the token when something is taken off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lapse {
+    /// To look for one at all.
+    Any,
+    /// Whose it is: any will do.
+    Whose,
+}
+
 #[derive(Default)]
 struct Board {
     next: usize,
@@ -87,6 +97,7 @@ struct Board {
     strays: usize,
     /// Posts may be taken off by anybody.
     careless: bool,
+    lapse: Option<Lapse>,
 }
 
 #[derive(Clone)]
@@ -161,7 +172,15 @@ impl Shared {
         };
         if *method == Method::GET {
             board.strays += usize::from(token.is_some());
-        } else if token != Some(board.tokens[who].as_str()) {
+            return Ok(who);
+        }
+        let lapse = board.lapse.filter(|_| *method == Method::DELETE);
+        let accepted = match lapse {
+            None => token == Some(board.tokens[who].as_str()),
+            Some(Lapse::Whose) => token.is_some(),
+            Some(Lapse::Any) => true,
+        };
+        if !accepted {
             return Err(StatusCode::IM_A_TEAPOT);
         }
         Ok(who)
@@ -293,6 +312,26 @@ async fn without_it_nothing_can_be_changed() {
     let (report, ..) = drive(&shared(Way::Header), &MODEL.replace(", CSRF", "")).await;
     let found = found(&report);
     assert!(found.iter().any(|id| id == "pin: ok"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgets_to_look_at_it_is_found() {
+    for way in [Way::Cookie, Way::Header, Way::Field] {
+        for lapse in [Lapse::Any, Lapse::Whose] {
+            let shared = shared(way);
+            shared.board().lapse = Some(lapse);
+            let (report, model, _) = drive(&shared, &way.model()).await;
+            assert_eq!(found(&report), ["unpin: csrf"], "{way:?} {lapse:?}");
+            let found = &report.counterexamples[0];
+            let story = report::story(&model, found, Style::PLAIN);
+            let wrong = match lapse {
+                Lapse::Any => "without the token against forgery",
+                Lapse::Whose => "with a token against forgery that nobody was shown",
+            };
+            assert!(story.contains(wrong), "{story}");
+            assert_eq!(found.plan.len(), 3, "{story}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,7 @@ pub enum Identity {
 
 impl Identity {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Identity; 10] = [
+    pub const ALL: [Identity; 12] = [
         Identity::Anyone,
         Identity::Own,
         Identity::Another,
@@ -41,6 +41,8 @@ impl Identity {
         Identity::Forger(Forgery::Truncated),
         Identity::Forger(Forgery::Malformed),
         Identity::Forger(Forgery::Old),
+        Identity::Forger(Forgery::Tokenless),
+        Identity::Forger(Forgery::WrongToken),
         Identity::Nobody,
     ];
 
@@ -76,6 +78,7 @@ impl Identity {
             Identity::OtherKind => outcomes.contains(&Outcome::OtherKind),
             Identity::Gone => refused && model.deletes(kind),
             Identity::Forger(Forgery::Old) => refused && model.renews(kind),
+            Identity::Forger(forgery) if forgery.is_of_token() => outcomes.contains(&Outcome::Csrf),
             Identity::Forger(forgery) => {
                 let auth = model.kind(kind).auth.as_ref();
                 refused && auth.is_some_and(|auth| auth.forgeries().contains(&forgery))

@@ -1332,10 +1332,13 @@ fn keep(guarded: &mut Vec<Guarded>, owner: Handle, text: &str, what: &str, from:
     }
 }
 
+/// What stands between the names of several outcomes.
+pub const BETWEEN_OUTCOMES: &str = "-or-";
+
 /// The names of outcomes, as one.
 pub fn names_of(rule: &crate::model::Rule, outcomes: &[Outcome]) -> String {
     let names: Vec<_> = outcomes.iter().map(|o| o.name(rule)).collect();
-    names.join("-or-")
+    names.join(BETWEEN_OUTCOMES)
 }
 
 /// The outcome among those that fit the status: a refusal by its own checks, a success by its `when`.

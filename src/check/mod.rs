@@ -13,7 +13,7 @@ mod worlds;
 pub use access::{Access, Cell, Identity};
 pub use indistinguishable::{Probed, differences};
 pub use internals::Internal;
-pub use judge::{Aftermath, Due, Expectation, Pending, Reached, names_of};
+pub use judge::{Aftermath, BETWEEN_OUTCOMES, Due, Expectation, Pending, Reached, names_of};
 pub use order::Ran;
 pub use violation::{CheckId, Contradiction, Dispute, Finding, Parts, Violation};
 pub use worlds::{MOST_WORLDS, Worlds};

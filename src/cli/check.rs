@@ -172,6 +172,7 @@ fn reason(model: &Model, rule: usize, outcome: Outcome, ever: &[bool]) -> String
         Outcome::Absent(_)
         | Outcome::Unauthenticated
         | Outcome::OtherKind
+        | Outcome::Csrf
         | Outcome::Invalid(_) => "more seeds or more steps would get there".into(),
     }
 }

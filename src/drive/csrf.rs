@@ -7,16 +7,15 @@ use serde_json::Value as Json;
 
 use super::history::{Body, Request, Response};
 use super::jar::Jars;
-use super::render::BOUNDARY;
+use super::render::{BOUNDARY, never};
+use crate::model::action::{Forgery, is_safe};
 use crate::model::expression::Names;
 use crate::model::oracle::bind_answer;
 use crate::model::value::{Handle, Value};
 use crate::model::{Csrf, Model, TokenPlace, TokenSource};
 
-/// Whether a request needs no token: it changes nothing (RFC 9110, section 9.2.1).
-fn is_safe(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
-}
+/// What a wrong token is like where nobody has been shown a right one.
+const NO_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// The token that an answer shows, if it shows one.
 pub(super) fn shown(model: &Model, csrf: &Csrf, response: &Response) -> Option<String> {
@@ -33,9 +32,15 @@ pub(super) fn shown(model: &Model, csrf: &Csrf, response: &Response) -> Option<S
     }
 }
 
-/// Adds a principal's token to a request that needs one, if he has been shown one.
-pub(super) fn add(request: &mut Request, csrf: &Csrf, jars: &Jars, whose: Handle) {
-    if is_safe(&request.method) {
+/// Adds a principal's token to a request that needs one, if he has been shown one; or what is wrong with it.
+pub(super) fn add(
+    request: &mut Request,
+    csrf: &Csrf,
+    jars: &Jars,
+    whose: Handle,
+    forged: Option<Forgery>,
+) {
+    if is_safe(&request.method) || forged == Some(Forgery::Tokenless) {
         return;
     }
     let token = match &csrf.source {
@@ -45,6 +50,10 @@ pub(super) fn add(request: &mut Request, csrf: &Csrf, jars: &Jars, whose: Handle
             cookie.map(|(_, value)| decoded(&value).into_owned())
         }
         TokenSource::Answer(_) => jars.token(whose).map(str::to_owned),
+    };
+    let token = match forged {
+        Some(Forgery::WrongToken) => Some(never(token.as_deref().unwrap_or(NO_TOKEN), 77)),
+        _ => token,
     };
     let Some(token) = token else { return };
     match &csrf.place {

@@ -388,6 +388,10 @@ impl Renderer {
             true => jars.cookies(handle, &request.path),
             false => Vec::new(),
         };
+        let (token, forged) = match forged.is_some_and(Forgery::is_of_token) {
+            true => (forged, None),
+            false => (None, forged),
+        };
         if let Some(forgery) = forged {
             // It is not the token that is to be refused.
             let spared = match &auth.csrf {
@@ -402,7 +406,7 @@ impl Renderer {
             }
         }
         if let Some(csrf) = &auth.csrf {
-            csrf::add(request, csrf, jars, handle);
+            csrf::add(request, csrf, jars, handle, token);
         }
         if forged == Some(Forgery::Old) {
             let old = jars.old(handle).ok_or_else(|| RenderError::Unknown {
@@ -558,7 +562,7 @@ const SHORT_NUMBER: usize = 9;
 
 /// A text of the same shape that nothing has: letters and digits replaced, each by one of its own sort. A short number at
 /// its end becomes one that no server has counted up to.
-fn never(like: &str, salt: u64) -> String {
+pub(super) fn never(like: &str, salt: u64) -> String {
     let stem = like.trim_end_matches(|c: char| c.is_ascii_digit());
     if stem.len() < like.len()
         && like.len() - stem.len() < SHORT_NUMBER
@@ -604,7 +608,7 @@ fn forge(credential: &str, forgery: Forgery) -> String {
         Forgery::Unknown => format!("{scheme}{}", never(token, 77)),
         Forgery::Truncated => format!("{scheme}{}", truncated(token)),
         Forgery::Malformed => MALFORMED.to_owned(),
-        Forgery::Old => credential.to_owned(),
+        Forgery::Old | Forgery::Tokenless | Forgery::WrongToken => credential.to_owned(),
     }
 }
 

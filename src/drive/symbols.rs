@@ -82,6 +82,10 @@ impl HandleNames {
                     Forgery::Old => {
                         format!("somebody with the credentials that {whose} had before")
                     }
+                    Forgery::Tokenless => format!("{whose}, without the token against forgery"),
+                    Forgery::WrongToken => {
+                        format!("{whose}, with a token against forgery that nobody was shown")
+                    }
                     Forgery::Malformed => {
                         "a stranger (credentials of no form that there is)".to_owned()
                     }

@@ -215,6 +215,7 @@ impl Search<'_, '_> {
                 let actor = match self.outcome {
                     Outcome::Unauthenticated => self.impostor(kind, handle),
                     Outcome::OtherKind => self.other_kind(kind),
+                    Outcome::Csrf => Some(self.without_token(handle)),
                     _ => Some(self.actor),
                 };
                 self.actor = match actor {
@@ -260,6 +261,15 @@ impl Search<'_, '_> {
             Impostor::Forger(forgery) => Some(Actor::Forged(handle, forgery)),
             Impostor::Gone => gone.map(Actor::Entity),
         }
+    }
+
+    /// A principal without his token against forgery, or with another one.
+    fn without_token(&mut self, handle: Handle) -> Actor {
+        let forgery = match self.impostor {
+            Some(Impostor::Forger(forgery)) if forgery.is_of_token() => forgery,
+            _ => Forgery::OF_TOKENS[self.bow.below(Forgery::OF_TOKENS.len())],
+        };
+        Actor::Forged(handle, forgery)
     }
 
     /// A principal of any other kind, if there is one.

@@ -120,6 +120,10 @@ pub(super) fn ways(
     }
     let impostors = Impostor::all(model, definition);
     ways.extend(impostors.map(|impostor| (Outcome::Unauthenticated, Way::By(impostor))));
+    if definition.outcomes(model).contains(&Outcome::Csrf) {
+        let forgers = Forgery::OF_TOKENS.map(Impostor::Forger);
+        ways.extend(forgers.map(|forger| (Outcome::Csrf, Way::By(forger))));
+    }
     for (index, success) in definition.successes.iter().enumerate() {
         let outcome = Outcome::Ok(index);
         for (nth, effect) in Effect::all(&success.effects).enumerate() {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::value::{Handle, Value};
-use super::{By, Model, PathPart, Rule, Statuses};
+use super::{By, Model, PathPart, Request, Rule, Statuses};
 
 /// What a principal attempts: a rule, who, about what, and with which arguments.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -63,19 +63,33 @@ pub enum Forgery {
     Malformed,
     /// They are those that he had before a rule changed them.
     Old,
+    /// They are his, without the token against forgery that he has to send beside them.
+    Tokenless,
+    /// They are his, with a token that nobody was shown.
+    WrongToken,
 }
 
 impl Forgery {
     /// Every one.
-    pub const ALL: [Forgery; 4] = [
+    pub const ALL: [Forgery; 6] = [
         Forgery::Unknown,
         Forgery::Truncated,
         Forgery::Malformed,
         Forgery::Old,
+        Forgery::Tokenless,
+        Forgery::WrongToken,
     ];
 
     /// Those that can be made of any credentials.
     pub const MADE: [Forgery; 3] = [Forgery::Unknown, Forgery::Truncated, Forgery::Malformed];
+
+    /// Those that leave the credentials as they are, and take away what shows that their owner sends them.
+    pub const OF_TOKENS: [Forgery; 2] = [Forgery::Tokenless, Forgery::WrongToken];
+
+    /// Whether it is of the token beside the credentials, and not of these.
+    pub fn is_of_token(self) -> bool {
+        Forgery::OF_TOKENS.contains(&self)
+    }
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -84,6 +98,8 @@ impl Forgery {
             Forgery::Truncated => "truncated",
             Forgery::Malformed => "malformed",
             Forgery::Old => "old",
+            Forgery::Tokenless => "tokenless",
+            Forgery::WrongToken => "wrong-token",
         }
     }
 }
@@ -93,6 +109,7 @@ impl Actor {
     pub fn handle(self) -> Option<Handle> {
         match self {
             Actor::Entity(handle) => Some(handle),
+            Actor::Forged(handle, forgery) if forgery.is_of_token() => Some(handle),
             Actor::Other(_) | Actor::Anyone | Actor::Nobody | Actor::Forged(..) => None,
         }
     }
@@ -154,6 +171,8 @@ pub enum Outcome {
     Unauthenticated,
     /// The credentials are those of another kind of principal.
     OtherKind,
+    /// The token against forgery across sites is missing, or is another one.
+    Csrf,
     /// An argument is outside its domain, by its position.
     Invalid(usize),
 }
@@ -172,6 +191,7 @@ impl Outcome {
             Outcome::Gone(n) => format!("gone {}", rule.picks[n].name),
             Outcome::Unauthenticated => "unauthenticated".into(),
             Outcome::OtherKind => "other kind".into(),
+            Outcome::Csrf => "csrf".into(),
             Outcome::Invalid(n) => format!("invalid {}", rule.args[n].name),
         }
     }
@@ -219,6 +239,9 @@ impl Rule {
             if !self.other_kind.0.is_empty() && model.principals().any(|other| other != kind) {
                 outcomes.push(Outcome::OtherKind);
             }
+            if self.needs_token(model) && !self.csrf.0.is_empty() {
+                outcomes.push(Outcome::Csrf);
+            }
         }
         for (index, arg) in self.args.iter().enumerate() {
             if given(&self.invalid, index) && arg.can_be_invalid(self.strict) {
@@ -226,6 +249,15 @@ impl Rule {
             }
         }
         outcomes
+    }
+
+    /// Whether its principals have to send a token against forgery beside their credentials: it does not only read.
+    pub fn needs_token(&self, model: &Model) -> bool {
+        let By::Kind(kind) = self.by else {
+            return false;
+        };
+        let auth = model.kind(kind).auth.as_ref();
+        auth.is_some_and(|auth| auth.csrf.is_some()) && !is_safe(&self.request.method)
     }
 
     /// Whether any part of the request is a pick or a field of it. In what is computed from it, nothing can take the
@@ -245,6 +277,14 @@ impl Rule {
             .flat_map(|template| template.expressions())
             .any(|e| shows(&e.source, name))
     }
+}
+
+/// Whether a request by this method changes nothing (RFC 9110, section 9.2.1).
+pub fn is_safe(method: &str) -> bool {
+    matches!(
+        method,
+        "GET" | "HEAD" | "OPTIONS" | "TRACE" | Request::WEBSOCKET
+    )
 }
 
 /// Whether an expression is just a name, or a field of it: `context.token`.

@@ -201,6 +201,7 @@ impl Model {
 struct Defaults {
     unauthenticated: Statuses,
     other_kind: Statuses,
+    csrf: Statuses,
     absent: Statuses,
     gone: Option<Statuses>,
     invalid: Statuses,
@@ -213,6 +214,7 @@ impl Default for Defaults {
         Defaults {
             unauthenticated: exactly(&[401]),
             other_kind: exactly(&[401, 403]),
+            csrf: exactly(&[400, 401, 403, 419, 422]),
             absent: exactly(&[404]),
             gone: None,
             invalid: exactly(&[400, 422]),
@@ -262,6 +264,7 @@ const RULE_KEYS: &[&str] = &[
     "idempotent",
     "unauthenticated",
     "other_kind",
+    "csrf",
     "absent",
     "gone",
     "invalid",
@@ -318,6 +321,7 @@ impl File<'_> {
                 &[
                     "unauthenticated",
                     "other_kind",
+                    "csrf",
                     "absent",
                     "gone",
                     "invalid",
@@ -329,6 +333,7 @@ impl File<'_> {
                 match key.name.as_str() {
                     "unauthenticated" => self.defaults.unauthenticated = statuses,
                     "other_kind" => self.defaults.other_kind = statuses,
+                    "csrf" => self.defaults.csrf = statuses,
                     "absent" => self.defaults.absent = statuses,
                     "gone" => self.defaults.gone = Some(statuses),
                     "invalid" => self.defaults.invalid = statuses,

@@ -271,6 +271,8 @@ pub struct Rule {
     pub unauthenticated: Statuses,
     /// With the credentials of another kind of principal.
     pub other_kind: Statuses,
+    /// Without the token against forgery, or with another one, where the principal has to send one.
+    pub csrf: Statuses,
     /// With an entity that never was, pick by pick.
     pub absent: Vec<Statuses>,
     /// With an entity that is gone, pick by pick.

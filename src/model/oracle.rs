@@ -213,6 +213,13 @@ impl Model {
                 // Nobody has changed them: they are his still.
                 Actor::Forged(handle, Forgery::Old) if !is_renewed(mirror, handle) => {}
                 Actor::Other(handle) if mirror.is_live(handle) => failing.push(Outcome::OtherKind),
+                Actor::Forged(handle, forgery)
+                    if forgery.is_of_token() && mirror.is_live(handle) =>
+                {
+                    if rule.needs_token(self) {
+                        failing.push(Outcome::Csrf);
+                    }
+                }
                 _ => failing.push(Outcome::Unauthenticated),
             }
         }
@@ -241,6 +248,7 @@ impl Model {
             Outcome::Gone(n) => &rule.gone[n],
             Outcome::Unauthenticated => &rule.unauthenticated,
             Outcome::OtherKind => &rule.other_kind,
+            Outcome::Csrf => &rule.csrf,
             Outcome::Invalid(n) => &rule.invalid[n],
         }
     }

@@ -83,6 +83,7 @@ fn why(scene: &Scene<'_>, rule: &Rule, outcome: Outcome) -> String {
         Outcome::Gone(n) => format!("because the {} is gone", rule.picks[n].name),
         Outcome::Unauthenticated => "because the credentials are missing or not valid".to_owned(),
         Outcome::OtherKind => "because the credentials are those of another kind".to_owned(),
+        Outcome::Csrf => "because the token against forgery is missing or another one".to_owned(),
         Outcome::Invalid(n) => {
             let arg = &rule.args[n];
             format!(
@@ -257,9 +258,10 @@ fn status(scene: &Scene<'_>, observed: u16) -> Readings {
             (change, None)
         }
         Outcome::Invalid(n) => (by_name("invalid", rule, &rule.args[n].name, observed), None),
-        Outcome::Unauthenticated | Outcome::OtherKind => {
+        Outcome::Unauthenticated | Outcome::OtherKind | Outcome::Csrf => {
             let key = match first {
                 Outcome::OtherKind => "other_kind",
+                Outcome::Csrf => "csrf",
                 _ => "unauthenticated",
             };
             let (what, why) = match accepted {

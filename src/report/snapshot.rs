@@ -378,9 +378,11 @@ fn split(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// As insta compares: without what ends the text, and with plain line ends.
+/// As insta compares: without what ends the text, and with plain line ends. What is normal stays as it is.
 fn normal(body: &str) -> String {
-    body.trim_end().replace("\r\n", "\n")
+    let lines = body.trim_end().split('\n');
+    let plain: Vec<&str> = lines.map(|line| line.trim_end_matches('\r')).collect();
+    plain.join("\n")
 }
 
 /// A name that is one segment of a path on every system. What is too long ends in a digest of the whole.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::reduce::{Candidate, Deed, Goal, Keep, Reducer, renumber, same_subject};
 use super::simplify::instance;
 use crate::generate::{Delivery, Step, rehearse_step};
-use crate::model::action::{Action, Actor, Outcome, Picked};
+use crate::model::action::{Action, Actor, Forgery, Outcome, Picked};
 use crate::model::value::{Handle, Value};
 use crate::model::{Body, By};
 
@@ -167,10 +167,15 @@ impl Reducer<'_> {
         };
         for index in 0..kept.steps.len() {
             let action = kept.steps[index].action.clone();
-            if let (Actor::Forged(..), Keep::Outcomes | Keep::Last) = (action.actor, keep) {
-                // No credentials are simpler than wrong ones.
+            if let (Actor::Forged(whose, forgery), Keep::Outcomes | Keep::Last) =
+                (action.actor, keep)
+            {
+                // None are simpler than wrong ones.
                 let mut action = action.clone();
-                action.actor = Actor::Nobody;
+                action.actor = match forgery.is_of_token() {
+                    true => Actor::Forged(whose, Forgery::Tokenless),
+                    false => Actor::Nobody,
+                };
                 self.swap_action(&mut kept, index, action, &deeds, keep);
             }
             if let Some(current) = kept.steps[index].action.actor.shows() {

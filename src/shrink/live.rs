@@ -25,7 +25,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Bounds {
-            replays: 60,
+            replays: 100,
             confirmations: 2,
             futile: 10,
             tries: 6,
@@ -40,6 +40,8 @@ const MEASURED: u32 = 10;
 /// How many of the steps that are closest to the failing one are suspected first, and how that number grows.
 const SUSPECTS: usize = 2;
 const GROWTH: usize = 4;
+/// Where it takes several of them, so many others are tried alone.
+const ALONE: usize = 12;
 
 /// Boils a failure down.
 ///
@@ -63,7 +65,7 @@ pub async fn shrink(
     };
     let mut found = found;
     let mut bounds = bounds;
-    if !found.last_race().is_empty() {
+    if found.has_races() {
         bounds.replays *= bounds.tries;
         if let Finding::NoOrder(Dispute { core, .. }) = &violation.finding
             && let Some(last) = core.last()
@@ -72,7 +74,7 @@ pub async fn shrink(
         }
     }
     let mut search = Search::new(runner, violation.id.clone(), bounds);
-    let reducer = Reducer::new(&model, runner.start());
+    let reducer = Reducer::new(&model, runner.start()).told(violation.step, &violation.predicted);
     // A rehearsal knows only of entities that it can foresee.
     let mut known = Candidate {
         entity: found.entity.filter(|e| {
@@ -117,7 +119,15 @@ impl Search<'_> {
                 return;
             }
         }
-        if !found.last_race().is_empty() && self.races(reducer, found, &loose, &strict).await {
+        // What ran at once before the end mostly does not matter, and makes the rest a matter of luck.
+        let calm = found.clone().calm_before_the_last();
+        let found = match calm != *found && self.fails(&calm).await {
+            true => &calm,
+            false => found,
+        };
+        if self.earlier.is_some()
+            || !found.last_race().is_empty() && self.races(reducer, found, &loose, &strict).await
+        {
             return;
         }
         let shortest = reducer.shorten(found, &loose);
@@ -147,7 +157,7 @@ impl Search<'_> {
             && self.fails(&candidate).await
         {
             self.blame(reducer, &strict, found, about).await;
-            self.tidy(reducer, &loose, shortest != effective).await;
+            self.strip(reducer).await;
             return;
         }
         let mut whole = found.clone();
@@ -168,7 +178,7 @@ impl Search<'_> {
         if self.earlier.is_none() {
             self.suspect(reducer, &strict, &effective, &whole).await;
         }
-        self.tidy(reducer, &loose, shortest != effective).await;
+        self.strip(reducer).await;
     }
 
     /// The way down of what runs at once at the end: as a sequence if that fails, too, and otherwise with what runs against
@@ -180,12 +190,6 @@ impl Search<'_> {
         loose: &Goal,
         strict: &Goal,
     ) -> bool {
-        // What ran at once before it mostly does not matter, and makes the rest a matter of luck.
-        let calm = found.clone().calm_before_the_last();
-        let found = match calm != *found && self.fails(&calm).await {
-            true => &calm,
-            false => found,
-        };
         let sequence = found.clone().in_sequence();
         for goal in [loose, strict] {
             let shortest = reducer.shorten(&sequence, goal);
@@ -241,12 +245,7 @@ impl Search<'_> {
                 self.fails(&narrower).await;
             }
         }
-        self.drop_from_race(reducer).await;
-        if let Some(best) = self.best()
-            && let Some(goal) = reducer.goal(&best, false)
-        {
-            self.polish(reducer, &goal).await;
-        }
+        self.strip(reducer).await;
         true
     }
 
@@ -261,33 +260,23 @@ impl Search<'_> {
                 self.fails(&fewer).await;
             }
         }
-        self.drop_from_race(reducer).await;
+        self.drop_singly(reducer, None).await;
     }
 
-    /// Confirms that every step of the best candidate is needed that runs at once at the end, and every one before it. What
-    /// is predicted of the last one is no matter: who comes first is not known.
-    async fn drop_from_race(&mut self, reducer: &Reducer<'_>) {
-        'again: while let Some(best) = self.best().filter(|best| !best.last_race().is_empty()) {
-            for index in (0..best.steps.len()).rev() {
-                let mut candidate = best.clone();
-                candidate.steps.remove(index);
-                let goal = reducer.goal(&candidate, false);
-                if goal.is_some_and(|goal| reducer.admits(&candidate, &goal))
-                    && self.fails(&candidate).await
-                {
-                    // That may have been earlier than at the last step, which is none of it then.
-                    self.earlier = None;
-                    continue 'again;
-                }
-            }
-            return;
+    /// Drops what a failure does not need of which the model knows too little, and simplifies what is left.
+    async fn strip(&mut self, reducer: &Reducer<'_>) {
+        self.drop_singly(reducer, None).await;
+        if let (Some(best), None) = (self.best(), &self.earlier)
+            && let Some(goal) = reducer.goal(&best, false)
+        {
+            self.polish(reducer, &goal).await;
         }
     }
 
     /// Drops what a looser goal admits to be dropped, and simplifies what is left.
     async fn tidy(&mut self, reducer: &Reducer<'_>, loose: &Goal, looser: bool) {
         if looser {
-            self.drop_singly(reducer, loose).await;
+            self.drop_singly(reducer, Some(loose)).await;
         }
         if self.earlier.is_none() {
             self.polish(reducer, loose).await;
@@ -322,22 +311,34 @@ impl Search<'_> {
             if let Some(candidate) = reducer.shortened_with(goal, failing, &suspects[..count])
                 && self.fails(&candidate).await
             {
-                suspects.truncate(count);
                 break;
             }
             count *= GROWTH;
         }
-        self.blame(reducer, goal, failing, suspects).await;
+        let first = suspects[..count.min(suspects.len())].to_vec();
+        let guilty = self.blame(reducer, goal, failing, first).await;
+        // Another step may do by itself what takes several of these.
+        let others = suspects.iter().filter(|id| !guilty.contains(id));
+        for other in others.take(if guilty.len() > 1 { ALONE } else { 0 }) {
+            if self.earlier.is_none()
+                && let Some(candidate) = reducer.shortened_with(goal, failing, &[*other])
+                && (self.best()).is_some_and(|best| candidate.steps.len() < best.steps.len())
+                && self.fails(&candidate).await
+            {
+                return;
+            }
+        }
     }
 
-    /// Finds out which of some steps the failure needs: delta debugging (Zeller and Hildebrandt, 2002).
+    /// Finds out which of some steps the failure needs, and keeps the candidate with these: delta debugging (Zeller and
+    /// Hildebrandt, 2002).
     async fn blame(
         &mut self,
         reducer: &Reducer<'_>,
         goal: &Goal,
         failing: &Candidate,
         mut guilty: Vec<u32>,
-    ) {
+    ) -> Vec<u32> {
         let mut chunk = guilty.len().div_ceil(2);
         while self.earlier.is_none() && chunk > 0 {
             let mut end = guilty.len();
@@ -354,6 +355,7 @@ impl Search<'_> {
             }
             chunk /= 2;
         }
+        guilty
     }
 
     /// Simplifies the best candidate as far as it still fails.
@@ -448,20 +450,34 @@ impl Search<'_> {
         if let (true, Some(best)) = (simpler || answered, self.best())
             && let Some(goal) = reducer.goal(&best, false)
         {
-            self.drop_singly(reducer, &goal).await;
+            self.drop_singly(reducer, Some(&goal)).await;
         }
     }
 
-    /// Confirms that every step of the best candidate is needed. One that others build on is needed if they are.
-    async fn drop_singly(&mut self, reducer: &Reducer<'_>, goal: &Goal) {
+    /// Confirms that every step of the best candidate is needed. What others build on can go only with them. Without a goal
+    /// it is no matter what is predicted of the last step then.
+    async fn drop_singly(&mut self, reducer: &Reducer<'_>, goal: Option<&Goal>) {
         'again: while let (Some(best), None) = (self.best(), &self.earlier) {
-            for index in (0..best.steps.len().saturating_sub(1)).rev() {
-                let mut candidate = best.clone();
-                candidate.steps.remove(index);
-                if reducer.applicable(&candidate) == candidate
+            // Where the last step runs against others, who comes first is not known, and it can go as they can.
+            let last = best.steps.last();
+            let kept = last.filter(|_| best.last_race().is_empty());
+            for index in (0..best.steps.len()).rev() {
+                let candidate = reducer.without(&best, index);
+                if kept.is_some() && candidate.steps.last() != kept {
+                    continue;
+                }
+                let own = match goal {
+                    Some(_) => None,
+                    None => reducer.goal(&candidate, false),
+                };
+                if let Some(goal) = goal.or(own.as_ref())
                     && reducer.admits(&candidate, goal)
                     && self.fails(&candidate).await
                 {
+                    if kept.is_none() {
+                        // That may have been earlier than at the last step, which is none of it then.
+                        self.earlier = None;
+                    }
                     continue 'again;
                 }
             }

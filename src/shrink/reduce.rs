@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::check::BETWEEN_OUTCOMES;
 use crate::generate::{Delivery, Lane, Step, rehearse_strictly, taken};
 use crate::model::Model;
 use crate::model::action::Outcome;
@@ -63,6 +64,11 @@ impl Candidate {
             step.leave_race();
         }
         self
+    }
+
+    /// Whether some of its steps run at once.
+    pub(super) fn has_races(&self) -> bool {
+        self.steps.iter().any(|step| step.lane.is_some())
     }
 
     /// The candidate without races: what ran at once comes one by one.
@@ -202,6 +208,8 @@ pub struct Deed {
 pub struct Goal {
     /// What is predicted of the last step.
     outcomes: Vec<Outcome>,
+    /// Which of these the run that failed predicted, which had the server's answers to go by, where that is fewer.
+    told: Vec<Outcome>,
     /// What the last step changes, where that matters.
     effect: Option<BTreeSet<Change>>,
     /// Steps that must stay and do what they did, by their ids.
@@ -223,12 +231,36 @@ pub enum Keep {
 pub struct Reducer<'a> {
     pub(super) model: &'a Model,
     pub(super) start: &'a Mirror,
+    /// A step that failed, and the names of what was predicted of it then.
+    told: Option<(u32, Vec<String>)>,
+}
+
+impl Goal {
+    /// Whether what is predicted of a last step is what the failure needs: the same, or with more certainty what was
+    /// predicted when it failed.
+    fn allows(&self, outcomes: &[Outcome]) -> bool {
+        outcomes == self.outcomes
+            || !self.told.is_empty()
+                && self.told.iter().all(|o| outcomes.contains(o))
+                && outcomes.iter().all(|o| self.outcomes.contains(o))
+    }
 }
 
 impl<'a> Reducer<'a> {
     /// A reducer of plans that start from a mirror.
     pub fn new(model: &'a Model, start: &'a Mirror) -> Reducer<'a> {
-        Reducer { model, start }
+        Reducer {
+            model,
+            start,
+            told: None,
+        }
+    }
+
+    /// The same, with what was predicted of a step when it failed.
+    pub(super) fn told(mut self, step: u32, predicted: &str) -> Reducer<'a> {
+        let names = predicted.split(BETWEEN_OUTCOMES).map(str::to_owned);
+        self.told = Some((step, names.collect()));
+        self
     }
 
     /// What the steps of a candidate do, by their ids, and the mirror at the end; nothing if one of them cannot be tried.
@@ -285,9 +317,17 @@ impl<'a> Reducer<'a> {
     /// Nothing if it does not get there.
     pub fn goal(&self, candidate: &Candidate, effect: bool) -> Option<Goal> {
         let (deeds, _) = self.deeds(&candidate.steps)?;
-        let deed = deeds.get(&candidate.steps.last()?.id)?;
+        let last = candidate.steps.last()?;
+        let deed = deeds.get(&last.id)?;
+        let rule = &self.model.rules[last.action.rule];
+        let names = self.told.as_ref().filter(|(step, _)| *step == last.id);
+        let told = names.map_or(Vec::new(), |(_, names)| {
+            let outcomes = deed.outcomes.iter().copied();
+            outcomes.filter(|o| names.contains(&o.name(rule))).collect()
+        });
         Some(Goal {
             outcomes: deed.outcomes.clone(),
+            told,
             effect: effect.then(|| deed.effect.clone()),
             pins: BTreeMap::new(),
         })
@@ -330,7 +370,7 @@ impl<'a> Reducer<'a> {
             }
             if index == last {
                 let effect = goal.effect.as_ref();
-                return rehearsed.prediction.outcomes == goal.outcomes
+                return goal.allows(&rehearsed.prediction.outcomes)
                     && effect.is_none_or(|effect| self.changes(&before, &mirror, step) == *effect)
                     && pinned == goal.pins.len()
                     && candidate.entity.is_none_or(|e| mirror.get(e).is_some());
@@ -478,6 +518,13 @@ impl<'a> Reducer<'a> {
             .zip(last)
             .and_then(|(deeds, last)| deeds.get(&last).map(|d| d.effect.is_empty()))
             .unwrap_or(false)
+    }
+
+    /// The candidate without one of its steps, and without those that cannot be tried then.
+    pub(super) fn without(&self, candidate: &Candidate, index: usize) -> Candidate {
+        let mut without = candidate.clone();
+        without.steps.remove(index);
+        self.applicable(&without)
     }
 
     /// The candidate without the steps that cannot be tried in it.

@@ -174,7 +174,7 @@ impl<'a> Search<'a> {
             return *known;
         }
         // Who wins a race is a matter of luck.
-        let tries = match candidate.steps.iter().any(|s| s.lane.is_some()) {
+        let tries = match candidate.has_races() {
             true => self.bounds.tries,
             false => 1,
         };

@@ -164,6 +164,10 @@ impl File<'_> {
             Some(node) => self.reader.statuses(node),
             None => self.defaults.other_kind.clone(),
         };
+        let csrf = match fields.get("csrf") {
+            Some(node) => self.reader.statuses(node),
+            None => self.defaults.csrf.clone(),
+        };
         let default_absent = self.defaults.absent.clone();
         let absent = self.by_name(&fields, "absent", &pick_names, &default_absent);
         // What is gone answers like what never was, unless the model tells them apart.
@@ -215,6 +219,7 @@ impl File<'_> {
             idempotent,
             unauthenticated,
             other_kind,
+            csrf,
             absent,
             gone,
             invalid,
@@ -495,6 +500,7 @@ impl File<'_> {
             .chain([
                 ("unauthenticated", &rule.unauthenticated),
                 ("other kind", &rule.other_kind),
+                ("csrf", &rule.csrf),
             ])
         {
             if statuses.is_any() {

@@ -20,6 +20,7 @@ pub(super) fn why(rule: &Rule, outcome: Outcome) -> String {
         Outcome::Gone(n) => format!("{} is gone", rule.picks[n].name),
         Outcome::Unauthenticated => "no credentials, or none that are valid".to_owned(),
         Outcome::OtherKind => "credentials of another kind of principal".to_owned(),
+        Outcome::Csrf => "no token against forgery, or another one".to_owned(),
         Outcome::Invalid(n) => {
             let Argument { name, domain, .. } = &rule.args[n];
             format!("{name} is outside {}", one_line(&domain.show()))

@@ -331,6 +331,17 @@ fn hostile_files_are_bounded() {
 }
 
 #[test]
+fn line_ends_are_made_plain_once_and_for_all() {
+    let model = model();
+    let snapshot = Snapshot::new(&model, &found(&model, Slip::PublishesForAnybody, 3));
+    let text = snapshot.to_text(&model).unwrap();
+    let foreign = text.replace("What happened\n", "What happened\r\r\r\n");
+    assert_ne!(foreign, text);
+    let read = Snapshot::parse(&model, "a.snap", &foreign).unwrap();
+    assert_eq!(read.to_text(&model).unwrap(), text);
+}
+
+#[test]
 fn a_name_never_leaves_its_folder() {
     let check = CheckId::Returns {
         rule: "../../etc".into(),
