@@ -23,8 +23,7 @@ const IN_A_SEQUENCE: [(&str, &str, usize); 8] = [
         2,
     ),
     ("username_500", "the server fails at create_user", 2),
-    // Four would do: the key of which nothing is left was another actor's, and is not tried to be dropped again.
-    ("softdelete_name", "create_content_anew must succeed", 5),
+    ("softdelete_name", "create_content_anew must succeed", 4),
     ("revoke_cached", "must be refused: unauthenticated", 6),
     (
         "ws_no_auth",

@@ -31,16 +31,14 @@ const SLIPS: [(Slip, Shown); 2] = [
         Slip::NonatomicClaim,
         Shown {
             check: "no order explains: chat_is_refused",
-            // Six would do, as those that seed 2 shows: what is found first has three branches, and what shrinking may cost
-            // is used up before all is dropped that two of them do not need.
-            steps: 10,
+            steps: 5,
         },
     ),
     (
         Slip::BurnBackup,
         Shown {
             check: "no order explains: chat_is_refused",
-            steps: 10,
+            steps: 5,
         },
     ),
 ];

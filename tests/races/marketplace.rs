@@ -33,8 +33,7 @@ const SLIPS: [(Slip, Shown); 5] = [
         Slip::NoKeyLock,
         Shown {
             check: "no_server_errors",
-            // Four would do: what shrinking may cost is used up before the last one is dropped.
-            steps: 5,
+            steps: 4,
         },
     ),
     (
