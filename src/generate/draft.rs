@@ -50,6 +50,8 @@ pub(super) struct Draft {
     pub open: u8,
     /// The step that comes next whatever happens: a request that failed is tried again.
     pub held: Option<Arc<Move>>,
+    /// How often each rule was raced in this round of plans.
+    pub raced: Arc<Vec<u16>>,
     /// How many steps of the set-up are left, and how many of the rest.
     pub setup: usize,
     pub left: usize,
@@ -220,6 +222,7 @@ impl Strategy for Begin {
             wanted: wanted(prepared, &self.turn, rng),
             reached: vec![false; prepared.goals.len()],
             temper: Arc::new(temper),
+            raced: self.turn.raced.clone(),
             setup: prepared.setup.len(),
             left: prepared.steps,
             ..Draft::default()
@@ -368,15 +371,22 @@ impl Strategy for NextMove {
                 let steps = draft.pipelined(prepared, step);
                 return Ok(Just(self.one_by_one(steps, draft)));
             }
+            let rule = step.action.rule;
+            let raced = draft.raced.get(rule).copied().unwrap_or(0);
             let alone = fault.is_some()
                 || races.permille == 0
                 || self.draft.setup > 0
-                || runner.rng().random_range(0..1000) >= races.permille
+                || runner.rng().random_range(0..1000) >= races.permille_of(raced)
                 || self.draft.mirror == draft.mirror;
             let steps = match alone {
                 true => vec![step],
                 false => against(prepared, runner, &self.draft.mirror, step, &mut draft),
             };
+            if steps.len() > 1
+                && let Some(raced) = Arc::make_mut(&mut draft.raced).get_mut(rule)
+            {
+                *raced = raced.saturating_add(1);
+            }
             return Ok(Just(self.one_by_one(steps, draft)));
         };
         if delivery.source().is_some() && delivery.effect() == Effect::Told {

@@ -199,7 +199,7 @@ impl Generator {
         // Whoever panicked while holding it left a round that lacks a plan, which is made now.
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let round = rounds.entry(seed / ROUND).or_insert_with(|| Round {
-            rest: Rest::new(&self.prepared.goals),
+            rest: Rest::new(&self.prepared.goals, self.prepared.model.rules.len()),
             plans: Vec::new(),
         });
         let first = seed - seed % ROUND;
@@ -209,6 +209,7 @@ impl Generator {
             let turn = Arc::new(round.rest.turn(goals, self.prepared.steps));
             let (plan, reached) = self.make(seed, &turn);
             round.rest.reached(&turn, &reached);
+            round.rest.raced(&plan);
             round.plans.push(plan);
         }
         let plan = round.plans[index].clone();

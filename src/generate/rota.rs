@@ -2,7 +2,10 @@
 //! plan: what a plan reaches by the way is nobody's turn any more, and what it misses comes again. Goals that begin alike
 //! are the same seed's, because what leads to one leads to the others. First come outcomes, then their ways.
 
+use std::sync::Arc;
+
 use super::generator::Goal;
+use super::plan::{Plan, taken};
 
 /// After so many seeds it begins anew.
 pub(super) const ROUND: u64 = 25;
@@ -23,6 +26,8 @@ pub(super) struct Turn {
     pub goals: Vec<usize>,
     /// There are only ways of outcomes among them: the outcomes themselves were reached.
     pub roams: bool,
+    /// How often the plans of its round before it raced each rule.
+    pub raced: Arc<Vec<u16>>,
 }
 
 /// What is left to do in a round.
@@ -31,11 +36,13 @@ pub(super) struct Rest {
     /// The goals, each with how often it may yet be somebody's turn. Those that begin alike are neighbours.
     outcomes: Vec<(usize, u8)>,
     ways: Vec<(usize, u8)>,
+    /// How often each rule was raced.
+    raced: Arc<Vec<u16>>,
 }
 
 impl Rest {
     /// All goals that have recipes. What was never reached when the model was explored is left to chance.
-    pub fn new(goals: &[Goal]) -> Rest {
+    pub fn new(goals: &[Goal], rules: usize) -> Rest {
         let mut known: Vec<(Vec<usize>, usize)> = (goals.iter().enumerate())
             .filter(|(_, goal)| goal.recipe.is_some())
             .map(|(index, goal)| (path(goal).collect(), index))
@@ -43,7 +50,11 @@ impl Rest {
         known.sort_unstable();
         let known = known.into_iter().map(|(_, goal)| (goal, CHANCES));
         let (ways, outcomes) = known.partition(|(goal, _)| goals[*goal].way.is_some());
-        Rest { outcomes, ways }
+        Rest {
+            outcomes,
+            ways,
+            raced: Arc::new(vec![0; rules]),
+        }
     }
 
     /// The next turn, for a plan of so many steps.
@@ -51,6 +62,7 @@ impl Rest {
         let mut turn = Turn {
             goals: Vec::new(),
             roams: self.outcomes.is_empty(),
+            raced: self.raced.clone(),
         };
         let mut room = steps * SHARE / 100;
         for rest in [&mut self.outcomes, &mut self.ways] {
@@ -71,6 +83,16 @@ impl Rest {
             }
         }
         turn
+    }
+
+    /// Notes what a plan raced.
+    pub fn raced(&mut self, plan: &Plan) {
+        let raced = Arc::make_mut(&mut self.raced);
+        for steps in taken(&plan.steps).filter(|steps| steps.len() > 1) {
+            if let Some(count) = raced.get_mut(steps[0].action.rule) {
+                *count = count.saturating_add(1);
+            }
+        }
     }
 
     /// Takes off what was reached. What had its turn and was not comes last, or not at all any more.
