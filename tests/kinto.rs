@@ -1,5 +1,8 @@
 //! Kinto, a real server that nobody here wrote (PyPI `kinto`, memory backend): the model holds, and what Kinto does
-//! wrong is found.
+//! wrong is found. On PostgreSQL, what it has acknowledged survives its end.
+
+#[path = "postgres/server.rs"]
+mod postgres;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -8,26 +11,36 @@ use std::time::{Duration, Instant};
 
 use gainsay::Tester;
 use gainsay::generate::{Fault, Faults};
+use postgres::Postgres;
 
 struct Kinto {
     server: Child,
     port: u16,
 }
 
+/// Whether Kinto is there; says so where it is not. In CI it must be.
+fn is_installed() -> bool {
+    let there = Path::new("target/kinto-venv/bin/kinto").exists();
+    if !there {
+        let how = "run tests/kinto/install.sh, which installs it in target/kinto-venv";
+        assert!(std::env::var_os("CI").is_none(), "Kinto is missing: {how}");
+        println!("skipped: Kinto is not installed; {how}");
+    }
+    there
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 impl Kinto {
     /// Starts a server of its own with an empty memory; nothing where Kinto is not installed and this is not CI.
     fn start() -> Option<Kinto> {
-        if !Path::new("target/kinto-venv/bin/kinto").exists() {
-            let how = "run tests/kinto/install.sh, which installs it in target/kinto-venv";
-            assert!(std::env::var_os("CI").is_none(), "Kinto is missing: {how}");
-            println!("skipped: Kinto is not installed; {how}");
+        if !is_installed() {
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let server = Command::new("tests/kinto/start.sh")
             .arg(port.to_string())
             .stdout(Stdio::null())
@@ -122,5 +135,58 @@ fn what_kinto_does_wrong_is_found() {
             "{}",
             counterexample.violation.id
         );
+    }
+}
+
+/// Killed, ended and paused, and started again by gainsay itself.
+#[test]
+fn what_was_acknowledged_survives_a_crash_on_postgresql() {
+    if !is_installed() {
+        return;
+    }
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let database = postgres
+        .url("postgres")
+        .replace("postgres://", "postgresql://");
+    let backends = [
+        ("KINTO_STORAGE_BACKEND", "kinto.core.storage.postgresql"),
+        ("KINTO_STORAGE_URL", &database),
+        (
+            "KINTO_PERMISSION_BACKEND",
+            "kinto.core.permission.postgresql",
+        ),
+        ("KINTO_PERMISSION_URL", &database),
+    ];
+    let made = Command::new("target/kinto-venv/bin/kinto")
+        .args(["migrate", "--ini", "tests/kinto/kinto.ini"])
+        .envs(backends)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let port = free_port();
+    let start = root.join("tests/kinto/start.sh");
+    let env = backends.map(|(name, value)| format!("{name} = {value:?}"));
+    let config = format!(
+        "[target.kinto]\nurl = \"http://127.0.0.1:{port}\"\nserve = [{start:?}, \"{port}\"]\n\
+         ready = \"GET /v1/\"\nenv = {{ {} }}\n",
+        env.join(", ")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gainsay.toml"), config).unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_gainsay"))
+        .arg("run")
+        .arg(root.join("models/kinto.yaml"))
+        .args(["--target", "kinto", "--skip", "finds", "--seeds", "0..8"])
+        .args(["--faults", "process", "--fault-rate", "0.1"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    for fault in ["crash", "stop", "pause"] {
+        assert!(told.contains(fault), "{told}");
     }
 }

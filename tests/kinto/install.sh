@@ -3,9 +3,9 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 venv=${KINTO_VENV:-$here/../../target/kinto-venv}
-wanted=$(sed -n 's/^kinto==//p' "$here/requirements.txt")
-if [ "$("$venv/bin/kinto" version 2>/dev/null || true)" != "$wanted" ]; then
+if ! cmp -s "$here/requirements.txt" "$venv/requirements.txt"; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
+    cp "$here/requirements.txt" "$venv/requirements.txt"
 fi
 "$venv/bin/kinto" version
