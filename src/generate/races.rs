@@ -36,8 +36,8 @@ impl Races {
     pub const WIDEST: u8 = 8;
 }
 
-/// So many races of a rule count for one in how seldom it is raced, and what of the rate is left however often it was, in
-/// percent.
+/// How much more often a rule runs against others that was not raced yet, as a power, and the share of the rate that is left
+/// however often it was.
 const SELDOM: f64 = 4.0;
 const LEFT: f64 = 0.8;
 
