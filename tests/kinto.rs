@@ -4,14 +4,14 @@
 #[path = "postgres/server.rs"]
 mod postgres;
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gainsay::Tester;
 use gainsay::generate::{Fault, Faults};
-use postgres::Postgres;
+use postgres::{Postgres, free_port};
 
 struct Kinto {
     server: Child,
@@ -27,11 +27,6 @@ fn is_installed() -> bool {
         println!("skipped: Kinto is not installed; {how}");
     }
     there
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl Kinto {

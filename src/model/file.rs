@@ -440,6 +440,19 @@ impl File<'_> {
             .ok()
     }
 
+    /// The statuses that stand under a key, or those of the model's defaults.
+    fn statuses_of(
+        &mut self,
+        fields: &Fields<'_>,
+        key: &str,
+        default: fn(&Defaults) -> &Statuses,
+    ) -> Statuses {
+        match fields.get(key) {
+            Some(node) => self.reader.statuses(node),
+            None => default(&self.defaults).clone(),
+        }
+    }
+
     fn text_of(&mut self, fields: &Fields<'_>, key: &str) -> String {
         match fields.get(key) {
             Some(node) => self.reader.string(node, key).unwrap_or_default(),

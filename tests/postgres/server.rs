@@ -1,6 +1,7 @@
 //! A PostgreSQL of a test's own, which goes with it.
 
 use std::fs::File;
+use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -48,11 +49,7 @@ impl Postgres {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {made:?}");
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let log = File::create(folder.path().join("log")).unwrap();
         let server = program(&programs.join("postgres"), folder.path())
             .args(["-D", "data", "-p", &port.to_string(), "-h", "127.0.0.1"])
@@ -108,6 +105,12 @@ impl Drop for Postgres {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A port of this machine that nothing listens on.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// The folder of PostgreSQL's programs: one of the PATH, or the newest of those that Debian keeps apart.

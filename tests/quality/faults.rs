@@ -49,16 +49,14 @@ async fn the_sound_server_holds_under_faults() {
         };
         let options = plans(seeds, 6);
         let report = demo::under_faults(&model, config, Faults::network(RATE), options).await;
-        let failures = report.failures();
-        assert!(failures.is_empty(), "{keys:?}: {failures:?}");
-        // On a machine that stalls, what came of one plan may stay open: 19 of 20 must be judged.
-        let (judged, open) = (report.plans_run, report.inconclusive);
-        println!(
-            "{keys:?}: {judged} judged, {open} open, {:?}",
+        assert!(
+            report.held(),
+            "{keys:?}: {:?}, {} open, {:?}",
+            report.failures(),
+            report.inconclusive,
             report.stopped_by
         );
-        assert_eq!(judged + open, report.plans_asked, "{:?}", report.stopped_by);
-        assert!(open * 20 <= report.plans_asked, "{open} of them open");
+        assert_eq!(report.inconclusive, 0);
         assert_eq!(report.faults.len(), 7, "{:?}", report.faults);
     }
 }

@@ -156,18 +156,9 @@ impl File<'_> {
         });
         let pick_names = names_under(&fields, "pick");
         let arg_names = names_under(&fields, "with");
-        let unauthenticated = match fields.get("unauthenticated") {
-            Some(node) => self.reader.statuses(node),
-            None => self.defaults.unauthenticated.clone(),
-        };
-        let other_kind = match fields.get("other_kind") {
-            Some(node) => self.reader.statuses(node),
-            None => self.defaults.other_kind.clone(),
-        };
-        let csrf = match fields.get("csrf") {
-            Some(node) => self.reader.statuses(node),
-            None => self.defaults.csrf.clone(),
-        };
+        let unauthenticated = self.statuses_of(&fields, "unauthenticated", |d| &d.unauthenticated);
+        let other_kind = self.statuses_of(&fields, "other_kind", |d| &d.other_kind);
+        let csrf = self.statuses_of(&fields, "csrf", |d| &d.csrf);
         let default_absent = self.defaults.absent.clone();
         let absent = self.by_name(&fields, "absent", &pick_names, &default_absent);
         // What is gone answers like what never was, unless the model tells them apart.
